@@ -1,0 +1,99 @@
+"""Every error of the project, one tree. An error's message states the fact and then what to do next.
+
+A class's docstring is its default message. Chunk text and secrets never stand in a message.
+"""
+
+from __future__ import annotations
+
+
+class SmartRagError(Exception):
+    """Something went wrong in smart_rag_tasks."""
+
+    #: What a command line program exits with when this error ends it.
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+
+class InvalidInput(SmartRagError):
+    """What was given cannot be worked on."""
+
+    exit_code = 2
+
+
+class InvalidChunks(InvalidInput):
+    """The chunks cannot be taken: see the field named."""
+
+
+class InvalidSettings(InvalidInput):
+    """A setting has a value that is not allowed."""
+
+
+class UnknownDocument(InvalidInput):
+    """No such document in the store; `smart-rag-tasks list` shows those there are."""
+
+
+class UnknownRun(InvalidInput):
+    """No such run in the store; it may have expired."""
+
+
+class DocumentError(InvalidInput):
+    """A file cannot be turned into chunks."""
+
+
+class UnreadableDocument(DocumentError):
+    """The file cannot be read as the kind it claims to be."""
+
+
+class ProtectedDocument(DocumentError):
+    """The file is protected by a password: remove it and submit again."""
+
+
+class EmptyDocument(DocumentError):
+    """The file holds no text."""
+
+
+class DocumentTooLarge(DocumentError):
+    """The file is over the size limit: split it, or raise SMART_RAG_MAX_FILE_MB."""
+
+
+class GeneratorError(SmartRagError):
+    """The generator could not give metadata."""
+
+
+class TransientError(SmartRagError):
+    """A fault that goes away by itself (time-out, lost connection): worth repeating."""
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        #: Seconds the other side asked us to wait (Retry-After), None when it did not say.
+        self.retry_after = retry_after
+
+
+class RateLimited(TransientError):
+    """The model's service asks for a pause (429)."""
+
+
+class StoreUnavailable(TransientError):
+    """The store does not answer: check SMART_RAG_STORE_URL and that the database is up."""
+
+
+class StoreFull(TransientError):
+    """The disk under the store is full: make room; the work goes on by itself."""
+
+
+class BrokerUnreachable(TransientError):
+    """The broker does not answer: check REDIS_URL and that Redis is up."""
+
+
+class SinkError(TransientError):
+    """A vector store did not take the records; they stay in the outbox and are sent again."""
+
+
+class RedisServerError(SmartRagError):
+    """No Redis server could be started."""
+
+
+class ForgedPayload(SmartRagError):
+    """A message is not encrypted with a key of ours, although encryption is on."""

@@ -1,0 +1,222 @@
+"""Every setting, read from the environment (and a ``.env`` file in the current folder) once, checked at start.
+
+A wrong value raises :class:`~smart_rag_tasks.errors.InvalidSettings` with the variable's name and what is allowed.
+``docs/reference/settings.md`` and ``.env.example`` list the same variables; a test compares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .errors import InvalidSettings
+
+#: Where state lives when nothing else is said: store, embedded Redis data, Flower's database.
+DEFAULT_HOME = ".smart_rag_tasks"
+
+#: Names of the requirements document that are answered by another one now.
+RENAMED = {
+    "CELERY_WORKER_PREFETCH_MULTIPLIER": "nothing: prefetch is always 1, a guarantee rests on it",
+    "CELERY_TASK_ACKS_LATE": "nothing: tasks are always acknowledged late, a guarantee rests on it",
+    "CELERY_TASK_REJECT_ON_WORKER_LOST": "nothing: it is always on, a guarantee rests on it",
+}
+
+_STRICT_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True}
+_STRICT_BOOLEANS |= {"false": False, "0": False, "no": False, "off": False}
+
+
+def parse_bool(value: object) -> bool:
+    """``true/1/yes/on`` or ``false/0/no/off`` in any case; ValueError for all else (``bool("false")`` is True)."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return _STRICT_BOOLEANS[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("use true or false") from None
+
+
+class Settings(BaseSettings):
+    """The effective settings; every field's alias is its environment variable."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    # -- where things are
+    #: Folder for state; relative to the current folder.
+    home: Path = Field(Path(DEFAULT_HOME), alias="SMART_RAG_HOME")
+    #: SQLAlchemy URL; "" means SQLite below ``home``.
+    store: str = Field("", alias="SMART_RAG_STORE_URL")
+    #: One Redis for everything, unless the next two say otherwise.
+    redis_url: str = Field("redis://127.0.0.1:6379/0", alias="REDIS_URL")
+    broker: str = Field("", alias="CELERY_BROKER_URL")
+    backend: str = Field("", alias="CELERY_RESULT_BACKEND")
+
+    # -- metadata
+    #: An entry point's name or ``module:attribute``.
+    generator: str = Field("extractive", alias="SMART_RAG_GENERATOR")
+    #: Keyword arguments of the generator, as a JSON object.
+    generator_options: dict[str, Any] = Field(default_factory=dict, alias="SMART_RAG_GENERATOR_OPTIONS")
+    #: ``module:attribute`` of a vector store that the workers feed, "" for none.
+    sink: str = Field("", alias="SMART_RAG_SINK")
+
+    # -- chunks and documents
+    #: Characters a chunk of a parsed file holds at the most.
+    chunk_chars: int = Field(1200, alias="SMART_RAG_CHUNK_CHARS", ge=100, le=100_000)
+    #: Characters of one submitted chunk at the most.
+    max_chunk_chars: int = Field(100_000, alias="SMART_RAG_MAX_CHUNK_CHARS", ge=100, le=10_000_000)
+    max_chunks: int = Field(200_000, alias="SMART_RAG_MAX_CHUNKS", ge=1)
+    max_file_mb: int = Field(100, alias="SMART_RAG_MAX_FILE_MB", ge=1, le=4096)
+    #: Bytes of chunks that may travel in a message (producers without the store).
+    max_message_bytes: int = Field(1_000_000, alias="SMART_RAG_MAX_MESSAGE_BYTES", ge=1000)
+    #: Folders below which ingest tasks may read, separated by ``:``; empty: none but what `run`/`watch` add.
+    allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field((), alias="SMART_RAG_ALLOWED_ROOTS")
+
+    # -- work
+    #: Worker processes (one Celery worker each) that `up` and `run` start.
+    worker_count: int = Field(1, alias="WORKER_COUNT", ge=1, le=256)
+    #: Pool children of each worker.
+    worker_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 2, alias="WORKER_CONCURRENCY", ge=1, le=512)
+    worker_max_tasks_per_child: int = Field(1000, alias="WORKER_MAX_TASKS_PER_CHILD", ge=1)
+    #: KiB; a child that has grown over it is replaced after its task.
+    worker_max_memory_kb: int = Field(600_000, alias="SMART_RAG_WORKER_MAX_MEMORY_KB", ge=50_000)
+    #: Chunks in a batch at the most.
+    max_batch: int = Field(256, alias="SMART_RAG_MAX_BATCH", ge=1, le=10_000)
+    #: Seconds of work that a batch aims at.
+    batch_seconds: float = Field(0.05, alias="SMART_RAG_BATCH_SECONDS", gt=0, le=60)
+    #: Seconds after which a batch gets SoftTimeLimitExceeded, and is killed.
+    soft_time_limit: float = Field(90.0, alias="SMART_RAG_SOFT_TIME_LIMIT", gt=0)
+    time_limit: float = Field(120.0, alias="SMART_RAG_TIME_LIMIT", gt=0)
+    #: Seconds; above every hard limit.
+    visibility_timeout: float = Field(300.0, alias="SMART_RAG_VISIBILITY_TIMEOUT", gt=0)
+    #: Seconds a worker that is told to stop lets its tasks run on.
+    soft_shutdown: float = Field(20.0, alias="SMART_RAG_SOFT_SHUTDOWN", ge=0)
+    #: Seconds a lease lasts without renewal.
+    lease_seconds: float = Field(12.0, alias="SMART_RAG_LEASE_SECONDS", ge=0.5, le=3600)
+    #: Seconds between two renewals.
+    lease_renewal: float = Field(4.0, alias="SMART_RAG_LEASE_RENEWAL", gt=0)
+    #: Seconds between two sweeps.
+    sweep_seconds: float = Field(5.0, alias="SMART_RAG_SWEEP_SECONDS", gt=0, le=600)
+    #: Seconds that a published message may go unseen before the sweep asks what became of it.
+    lost_after: float = Field(10.0, alias="SMART_RAG_LOST_AFTER", gt=0)
+    #: Tries that a chunk has before it is put in quarantine or failed.
+    max_attempts: int = Field(3, alias="SMART_RAG_MAX_ATTEMPTS", ge=1, le=100)
+    #: Seconds: results, chord counters, finished runs.
+    result_expires: int = Field(86_400, alias="SMART_RAG_RESULT_EXPIRES", ge=60)
+    result_failure_expires: int = Field(604_800, alias="SMART_RAG_RESULT_FAILURE_EXPIRES", ge=60)
+    chord_expires: int = Field(604_800, alias="SMART_RAG_CHORD_EXPIRES", ge=60)
+    run_expires: int = Field(2_592_000, alias="SMART_RAG_RUN_EXPIRES", ge=3600)
+
+    # -- processes, logs, security
+    flower_port: int = Field(5555, alias="FLOWER_PORT", ge=0, le=65535)
+    flower_address: str = Field("127.0.0.1", alias="FLOWER_ADDRESS")
+    #: ``user:password``; needed as soon as Flower listens on more than loopback.
+    flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+    exporter_port: int = Field(9540, alias="SMART_RAG_EXPORTER_PORT", ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", alias="CELERY_LOG_LEVEL")
+    log_file: str = Field("", alias="CELERY_LOG_FILE")
+    log_format: Literal["text", "json"] = Field("text", alias="SMART_RAG_LOG_FORMAT")
+    #: Fernet keys separated by commas, the first encrypts; empty: payloads are not encrypted.
+    payload_keys: SecretStr = Field(SecretStr(""), alias="SMART_RAG_PAYLOAD_KEYS")
+
+    # -- RQ, for rollback only
+    use_celery: bool = Field(True, alias="USE_CELERY")
+    celery_ratio: float | None = Field(None, alias="SMART_RAG_CELERY_RATIO", ge=0.0, le=1.0)
+
+    @field_validator("use_celery", mode="before")
+    @classmethod
+    def _strict_bool(cls, value: object) -> bool:
+        return parse_bool(value)
+
+    @field_validator("allowed_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part).expanduser().resolve() for part in value.split(os.pathsep) if part)
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _relations(self) -> Settings:
+        if self.soft_time_limit >= self.time_limit:
+            raise ValueError("SMART_RAG_SOFT_TIME_LIMIT must be below SMART_RAG_TIME_LIMIT")
+        if self.time_limit >= self.visibility_timeout:
+            raise ValueError(
+                "SMART_RAG_TIME_LIMIT must be below SMART_RAG_VISIBILITY_TIMEOUT, else a task that still runs is"
+                " delivered a second time"
+            )
+        if self.lease_renewal * 2 > self.lease_seconds:
+            raise ValueError("SMART_RAG_LEASE_RENEWAL must be at most half of SMART_RAG_LEASE_SECONDS")
+        if self.chord_expires < 10 * self.time_limit:
+            raise ValueError(
+                "SMART_RAG_CHORD_EXPIRES must be far above SMART_RAG_TIME_LIMIT (at least ten times), else a long"
+                " document's chord loses its counter"
+            )
+        return self
+
+    @property
+    def store_url(self) -> str:
+        """The store's SQLAlchemy URL."""
+        return self.store or f"sqlite:///{(self.home / 'store.db').resolve()}"
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's URL."""
+        return self.broker or self.redis_url
+
+    @property
+    def result_backend(self) -> str:
+        """The result backend's URL."""
+        return self.backend or self.redis_url
+
+    @property
+    def payload_key_list(self) -> tuple[str, ...]:
+        """The Fernet keys, the one that encrypts first."""
+        return tuple(key.strip() for key in self.payload_keys.get_secret_value().split(",") if key.strip())
+
+
+def mask(url: str) -> str:
+    """The URL with its password replaced by ``***``."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    user, host = parts.username or "", re.sub(r"^.*@", "", parts.netloc)
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment, ``overrides`` (by field name) first; raises InvalidSettings."""
+    for name, instead in RENAMED.items():
+        if name in os.environ:
+            raise InvalidSettings(f"{name} is not read any more; remove it. Instead: {instead}")
+    try:
+        return Settings(**{str(Settings.model_fields[name].alias): value for name, value in overrides.items()})
+    except ValidationError as error:
+        raise InvalidSettings(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    """One line a wrong variable: its name and what is allowed (never its value: it may be a secret)."""
+    lines = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        message = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}" if name else message)
+    return "; ".join(lines)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once. ``get_settings.cache_clear()`` reads them again."""
+    return load()
