@@ -45,9 +45,7 @@ def parse_bool(value: object) -> bool:
 class Settings(BaseSettings):
     """The effective settings; every field's alias is its environment variable."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     # -- where things are
     #: Folder for state; relative to the current folder.
@@ -83,7 +81,9 @@ class Settings(BaseSettings):
     #: Worker processes (one Celery worker each) that `up` and `run` start.
     worker_count: int = Field(1, alias="WORKER_COUNT", ge=1, le=256)
     #: Pool children of each worker.
-    worker_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 2, alias="WORKER_CONCURRENCY", ge=1, le=512)
+    worker_concurrency: int = Field(
+        default_factory=lambda: os.cpu_count() or 2, alias="WORKER_CONCURRENCY", ge=1, le=512
+    )
     worker_max_tasks_per_child: int = Field(1000, alias="WORKER_MAX_TASKS_PER_CHILD", ge=1)
     #: KiB; a child that has grown over it is replaced after its task.
     worker_max_memory_kb: int = Field(600_000, alias="SMART_RAG_WORKER_MAX_MEMORY_KB", ge=50_000)

@@ -1,0 +1,104 @@
+"""The one Celery configuration. Values come from ``smart_rag_tasks.settings``; every line here has its reason.
+
+In a checkout this file lies beside the package; in a wheel it is ``smart_rag_tasks.celeryconfig``. An application
+that needs other settings names its own module in CELERY_CONFIG_MODULE and starts it with
+``from smart_rag_tasks.celeryconfig import *``.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from kombu import Queue
+
+from smart_rag_tasks import names
+from smart_rag_tasks.settings import get_settings
+
+_settings = get_settings()
+
+# -- where
+broker_url = _settings.broker_url
+result_backend = _settings.result_backend
+imports = ("smart_rag_tasks.tasks",)
+
+# -- what travels: JSON, never pickle
+task_serializer = result_serializer = event_serializer = "json"
+accept_content = ["json"]
+result_accept_content = ["json"]
+enable_utc = True
+timezone = "UTC"
+
+# -- delivery: a message is acknowledged when its work is in the store
+task_acks_late = True
+task_reject_on_worker_lost = True
+task_acks_on_failure_or_timeout = True  # the store re-drives, and the store alone counts attempts
+worker_prefetch_multiplier = 1
+task_track_started = False  # PROGRESS says more, and a late STARTED would overwrite it
+task_soft_time_limit = _settings.soft_time_limit
+task_time_limit = _settings.time_limit
+
+# -- queues: served in this order (see names.py)
+task_default_queue = names.DEFAULT
+task_queues = tuple(Queue(name, routing_key=name) for name in names.QUEUES)
+task_routes = {task: {"queue": queue} for task, queue in names.TASK_QUEUES.items()} | {
+    alias: {"queue": names.TASK_QUEUES[task]} for alias, task in names.ALIASES.items()
+}
+task_create_missing_queues = False  # a mistyped queue is an error, not a new queue that nobody serves
+
+# -- Redis as broker and result backend
+#: Seconds; a dead peer is noticed within about 20 s instead of never.
+_keepalive: dict[int, int] = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+broker_transport_options: dict[str, Any] = {
+    "visibility_timeout": _settings.visibility_timeout,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "queue_order_strategy": "priority",
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_keepalive_options": _keepalive,
+    "health_check_interval": 10,
+}
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # a worker outlives any outage of Redis
+broker_connection_timeout = 5
+redis_socket_timeout = 10
+redis_socket_connect_timeout = 5
+redis_socket_keepalive = True
+redis_backend_health_check_interval = 10
+redis_retry_on_timeout = True
+result_backend_always_retry = True  # without it a three-second restart of Redis loses a chord
+result_backend_max_retries = 60
+result_backend_base_sleep_between_retries_ms = 100
+result_backend_max_sleep_between_retries_ms = 1000
+
+# -- results: small counts, for a day
+result_expires = _settings.result_expires
+result_failure_expires = _settings.result_failure_expires
+result_chord_expires = _settings.chord_expires  # far above the longest document
+
+# -- workers
+worker_concurrency = _settings.worker_concurrency
+worker_max_tasks_per_child = _settings.worker_max_tasks_per_child
+worker_max_memory_per_child = _settings.worker_max_memory_kb
+worker_soft_shutdown_timeout = _settings.soft_shutdown
+worker_enable_soft_shutdown_on_idle = True  # reserved messages go back too
+worker_cancel_long_running_tasks_on_connection_loss = False  # leases decide; work that is paid for is finished
+worker_consumer = "smart_rag_tasks.consumer:GuardedConsumer"  # unfit messages are put aside
+worker_send_task_events = True
+task_send_sent_event = True
+worker_hijack_root_logger = False
+worker_log_format = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
+worker_task_log_format = worker_log_format
+
+# -- beat
+beat_scheduler = "redbeat.RedBeatScheduler"
+beat_max_loop_interval = 10  # with RedBeat's defaults a dead beat is replaced after up to 30 minutes
+redbeat_redis_url = broker_url
+redbeat_lock_timeout = 60
+redbeat_key_prefix = "smart_rag_tasks:redbeat:"

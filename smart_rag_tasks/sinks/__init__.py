@@ -1,0 +1,38 @@
+"""Where finished metadata goes (floor 2): the small protocol of a vector store, and how one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from ..errors import InvalidSettings
+from ..models import Json
+
+__all__ = ["VectorStore", "load_sink"]
+
+
+class VectorStore(Protocol):
+    """What a sink must give. Both methods may be called again with the same records: they must be idempotent."""
+
+    def upsert(self, records: Sequence[Json]) -> None:
+        """Take chunks with their metadata (see docs/reference/metadata.md for the fields of a record)."""
+
+    def delete(self, document_id: str, chunk_ids: Sequence[str] | None) -> None:
+        """Forget chunks; None: all of the document's."""
+
+
+@cache
+def load_sink(spec: str) -> VectorStore:
+    """The sink that ``module:attribute`` names: an object, or a class or function that makes one without arguments."""
+    module, _, attribute = spec.partition(":")
+    try:
+        found: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidSettings(f"SMART_RAG_SINK: {spec!r} cannot be loaded ({error}); use module:attribute") from None
+    sink: VectorStore = found() if callable(found) else found
+    for name in ("upsert", "delete"):
+        if not callable(getattr(sink, name, None)):
+            raise InvalidSettings(f"SMART_RAG_SINK: {spec} has no method {name}(); see docs/howto/sinks.md")
+    return sink

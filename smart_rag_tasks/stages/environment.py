@@ -1,0 +1,57 @@
+"""What a stage works with: settings, the store and generators, made once a process and never before a fork."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+from ..metadata import load_generator
+from ..metadata.generator import MetadataGenerator
+from ..models import Json
+from ..settings import Settings, get_settings
+from ..store import Store, open_store
+
+
+@dataclass(slots=True)
+class Environment:
+    """What every stage gets."""
+
+    settings: Settings
+    store: Store
+
+    def generator(self, spec: str, options: Json) -> MetadataGenerator:
+        """The generator of a run; made at first use, kept for the life of the process."""
+        return generator(spec, options)
+
+
+_generators: dict[str, MetadataGenerator] = {}
+
+
+def generator(spec: str, options: Json) -> MetadataGenerator:
+    """The generator of that name and options, made once a process; a fork shares what its parent made."""
+    key = f"{spec} {json.dumps(options, sort_keys=True)}"
+    if key not in _generators:
+        _generators[key] = load_generator(spec, options)
+    return _generators[key]
+
+
+_current: tuple[int, Environment] | None = None
+
+
+def environment() -> Environment:
+    """This process's environment; a forked child gets its own, with its own connections."""
+    global _current
+    if _current is None or _current[0] != os.getpid():
+        settings = get_settings()
+        _current = (os.getpid(), Environment(settings, open_store(settings.store_url)))
+    return _current[1]
+
+
+def reset() -> None:
+    """Forget this process's environment; the next call of ``environment`` reads the settings again."""
+    global _current
+    if _current is not None and _current[0] == os.getpid():
+        _current[1].store.close()
+    _current = None
+    get_settings.cache_clear()

@@ -1,0 +1,160 @@
+"""The end of a run is one function: whoever calls it, and however often, a document ends once and truthfully."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ..errors import UnknownRun
+from ..metadata import describe
+from ..models import TERMINAL, ChunkState, DocumentContext, DocumentMetadata, FinalResult, Json, RunStatus
+from ..store import admission, runs
+from ..store import outbox as mail
+from ..store.rows import chunk_of, metadata_of
+from .environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ``finish`` found or made."""
+
+    result: FinalResult
+    #: True for the one caller that ended the run.
+    made: bool
+
+
+def finish(env: Environment, run_id: str, *, announce: bool = True) -> Ending | None:
+    """End the run if all its chunks are settled, else None.
+
+    One transaction sets the run's and the document's status, deletes chunks that the run does not list, and puts
+    callbacks, sinks and (``announce``) the result into the outbox. ``announce=False`` is for a task whose return
+    value is the run's result: Celery stores it, and delivers the message again if the process dies before.
+    """
+    with env.store.read() as connection:
+        run = runs.get(connection, run_id)
+        if run is None:
+            raise UnknownRun(f"run {run_id} is not in the store; it may have expired")
+        if run.status in TERMINAL:
+            return Ending(result_of(run), made=False)
+        if run.stage == "queued" or runs.has_open_batches(connection, run_id):
+            return None
+    summary = _describe(env, run)
+    with env.store.write() as connection:
+        made = _end(env, connection, run, summary, announce)
+    if made is None:
+        return finish(env, run_id, announce=announce)  # somebody was faster, or a batch was opened again
+    return Ending(made, made=True)
+
+
+def result_of(run: Row[Any]) -> FinalResult:
+    """The final result that a row of ``runs`` tells; ``final_status`` is the current status of one under way."""
+    end = run.finished_at or time.time()
+    return FinalResult(
+        document_id=run.document_id,
+        run_id=run.run_id,
+        final_status=run.status,
+        processed_chunks=run.done + run.unchanged,
+        failed_chunks=run.failed,
+        unchanged_chunks=run.unchanged,
+        seconds=round(end - run.created_at, 3),
+    )
+
+
+def final_status(total: int, processed: int, failed: int) -> RunStatus:
+    """The status that the counts make."""
+    if total == 0:
+        return RunStatus.EMPTY
+    if failed == 0:
+        return RunStatus.COMPLETED
+    return RunStatus.COMPLETED_WITH_ERRORS if processed else RunStatus.FAILED
+
+
+def end_early(connection: Connection, run: Row[Any], status: RunStatus, reason: str, now: float) -> bool:
+    """End a run that is not finished (cancelled, superseded, broken), in the caller's transaction."""
+    if not runs.end(connection, run.run_id, {"status": status, "error": reason, "finished_at": now}):
+        return False
+    runs.set_document(connection, run.document_id, run.run_id, {"status": status, "updated_at": now})
+    admission.drop_batches(connection, run.run_id)
+    ended = runs.get(connection, run.run_id)
+    assert ended is not None
+    _announce(connection, ended, result_of(ended), now, with_result=True)
+    return True
+
+
+def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
+    """The document's metadata from its chunks', read in pages: memory stays flat."""
+    generator = env.generator(run.generator, run.options)
+    document = DocumentContext(run.document_id, run.title, run.language or "", run.source or "")
+    with env.store.read() as connection:
+        rows = runs.finished_chunks(connection, run.document_id, run.run_id)
+        return describe(generator, document, ((chunk_of(row), metadata_of(row.meta, row.tokens)) for row in rows))
+
+
+def _end(
+    env: Environment, connection: Connection, run: Row[Any], summary: DocumentMetadata, announce: bool
+) -> FinalResult | None:
+    counts = runs.count_states(connection, run.document_id, run.run_id)
+    if counts.get(ChunkState.PENDING, 0) or runs.has_open_batches(connection, run.run_id):
+        return None
+    now = time.time()
+    values = _end_values(counts, run, now)
+    if not runs.end(connection, run.run_id, values):
+        return None
+    runs.set_document(connection, run.document_id, run.run_id, _document_values(run, summary, values["status"], now))
+    removed = runs.drop_left_over_chunks(connection, run.document_id, run.run_id)
+    admission.drop_batches(connection, run.run_id)
+    ended = runs.get(connection, run.run_id)
+    assert ended is not None
+    result = result_of(ended)
+    _announce(connection, ended, result, now, with_result=announce)
+    if env.settings.sink:
+        _feed_sink(connection, ended, removed, now)
+    return result
+
+
+def _end_values(counts: Mapping[str, int], run: Row[Any], now: float) -> Json:
+    processed = counts.get(ChunkState.DONE, 0)
+    failed = counts.get(ChunkState.FAILED, 0) + counts.get(ChunkState.QUARANTINED, 0)
+    return {
+        "status": final_status(processed + failed, processed, failed),
+        "total": processed + failed,
+        "done": max(0, processed - run.unchanged),
+        "failed": failed,
+        "finished_at": now,
+    }
+
+
+def _document_values(run: Row[Any], summary: DocumentMetadata, status: str, now: float) -> Json:
+    return {
+        "status": status,
+        "title": summary.title,
+        "summary": summary.summary,
+        "topics": list(summary.topics),
+        "language": summary.language,
+        "generator": run.generator,
+        "fingerprint": run.fingerprint,
+        "updated_at": now,
+    }
+
+
+def _announce(connection: Connection, run: Row[Any], result: FinalResult, now: float, *, with_result: bool) -> None:
+    address = {"document_id": run.document_id, "run_id": run.run_id}
+    rows: list[Json] = [
+        {"kind": "callback", "payload": {"signature": callback, "result": asdict(result)}, **address}
+        for callback in run.callbacks
+    ]
+    if with_result:
+        rows.append({"kind": "result", "payload": asdict(result), **address})
+    mail.put(connection, rows, now)
+
+
+def _feed_sink(connection: Connection, run: Row[Any], removed: list[str], now: float) -> None:
+    address = {"document_id": run.document_id, "run_id": run.run_id}
+    rows: list[Json] = [{"kind": "sink", "payload": {}, **address}]
+    if removed:
+        rows.append({"kind": "sink_delete", "payload": {"chunk_ids": removed}, **address})
+    mail.put(connection, rows, now)

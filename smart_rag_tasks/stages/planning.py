@@ -1,0 +1,209 @@
+"""Preprocessing: what of a run has to be generated, and in which batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ..errors import UnknownRun
+from ..metadata import cache_key, compose_context, title_of
+from ..metadata.generator import MetadataGenerator
+from ..models import TERMINAL, ChunkState, DocumentContext, Json, RunStatus
+from ..names import GENERATE_BATCH, queue_of
+from ..store import batches, facts, runs
+from ..store.rows import chunk_of
+from .environment import Environment
+
+logger = logging.getLogger(__name__)
+
+#: Chunks planned in one transaction: memory stays flat, and no writer waits long for SQLite's one lock.
+PAGE = 2000
+
+#: Seconds a chunk is thought to cost before anything was measured; a generator may say ``seconds_per_chunk``.
+UNKNOWN_COST = 0.05
+
+#: Batches that a large document is cut into at the most, as far as ``max_batch`` allows: each one is a message.
+MOST_BATCHES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run has to do."""
+
+    run_id: str
+    document_id: str
+    lane: str
+    #: Batches in all; 0: nothing to generate.
+    batches: int
+    #: Numbers of those that are not done yet.
+    open: tuple[int, ...]
+    #: The run had ended before.
+    ended: bool = False
+
+
+def look(env: Environment, run_id: str) -> Row[Any]:
+    """The run's row; raises UnknownRun."""
+    with env.store.read() as connection:
+        run = runs.get(connection, run_id)
+    if run is None:
+        raise UnknownRun(f"run {run_id} is not in the store; it may have expired")
+    return run
+
+
+def plan(env: Environment, run_id: str) -> Plan:
+    """Plan the run; whoever comes second gets the plan that is there. Raises UnknownRun."""
+    run = look(env, run_id)
+    if run.status not in TERMINAL and run.stage == "queued":
+        _Planner(env, run).work()
+    return current_plan(env, run_id)
+
+
+def current_plan(env: Environment, run_id: str, *, publish: bool = False) -> Plan:
+    """The plan as the store has it; ``publish``: note that messages for its open batches go out now."""
+    run = look(env, run_id)
+    if run.status in TERMINAL:
+        return Plan(run_id, run.document_id, run.lane, run.batches, (), ended=True)
+    with env.store.write() if publish else env.store.read() as connection:
+        numbers = tuple(batches.numbers_open(connection, run_id))
+        if publish:
+            batches.mark_published(connection, run_id, time.time())
+    return Plan(run_id, run.document_id, run.lane, run.batches, numbers)
+
+
+def progress_of(env: Environment, run_id: str, stage: str) -> Json | None:
+    """What a PROGRESS update says, None when the run has ended."""
+    run = look(env, run_id)
+    if run.status in TERMINAL:
+        return None
+    done = run.done + run.failed + run.unchanged
+    percent = round(100 * done / run.total, 1) if run.total else 0.0
+    return {
+        "document_id": run.document_id,
+        "run_id": run_id,
+        "stage": stage,
+        "done": done,
+        "total": run.total,
+        "percent": percent,
+    }
+
+
+def batch_size(
+    cost: float, chunks: int, *, seconds: float, slots: int, most: int, own_cap: int | None, batches: int = MOST_BATCHES
+) -> int:
+    """Chunks a batch: ``seconds`` of work at ``cost`` seconds a chunk.
+
+    At most a quarter of a slot's share, so that slots end together, unless the whole document is one batch's work;
+    more for very large documents, to keep the number of messages below ``batches``. A model's own cap holds.
+    """
+    wanted = max(int(seconds / max(cost, 1e-6)), -(-chunks // batches))
+    fair = chunks if chunks <= wanted else max(1, chunks // (4 * slots))
+    return max(1, min(wanted, fair, most, own_cap or most))
+
+
+def title_for(generator: MetadataGenerator, rows: Sequence[Row[Any]], hint: str) -> str:
+    """The document's title from its first chunks; a generator whose ``title`` raises costs the title only."""
+    try:
+        return title_of(generator, [chunk_of(row) for row in rows[:20]], hint)
+    except Exception:
+        logger.exception("the generator's title() raised; the parser's title is used")
+        return hint
+
+
+class _Planner:
+    """Plans one run page by page; every page is fenced by the run still waiting for its plan."""
+
+    def __init__(self, env: Environment, run: Row[Any]) -> None:
+        self.env, self.run = env, run
+        self.generator = env.generator(run.generator, run.options)
+        self.document = DocumentContext(run.document_id, language="", source=run.source or "")
+        self.size = 0
+        self.unchanged = self.pending = self.seen = 0
+        self.last = -1
+
+    def work(self) -> None:
+        while self._page():
+            pass
+
+    def _page(self) -> bool:
+        """Plan one page; False when the plan is complete, or somebody else has made it."""
+        run, store = self.run, self.env.store
+        with store.read() as connection:
+            rows = runs.page(connection, run.document_id, run.run_id, self.last, PAGE)
+            if not self.size:
+                self.size = self._size(connection)
+        if self.last < 0:
+            self.document = replace(self.document, title=title_for(self.generator, rows, run.hint or ""))
+        plans = [self._plan(row) for row in rows]
+        complete = len(rows) < PAGE
+        with store.write() as connection:
+            if not runs.is_plannable(connection, run.run_id):
+                return False
+            if self.seen == 0:
+                self.size = runs.fix_batch_size(connection, run.run_id, self.size)
+            self._number(plans)
+            runs.plan_chunks(connection, run.document_id, run.run_id, plans)
+            if complete:
+                self._complete(connection)
+        self.seen += len(rows)
+        self.last = rows[-1].position if rows else self.last
+        return not complete
+
+    def _plan(self, row: Row[Any]) -> Json:
+        chunk = chunk_of(row)
+        key = cache_key(chunk, self.document, self.generator)
+        there = row.meta is not None and row.meta_key == key and not self.run.force
+        context = compose_context(self.document.title, row.section_path, row.meta["gist"]) if there else ""
+        state = ChunkState.DONE if there else ChunkState.PENDING
+        return {"chunk_id": row.chunk_id, "want_key": key, "state": state.value, "context": context, "batch": None}
+
+    def _number(self, plans: Sequence[Json]) -> None:
+        for item in plans:
+            if item["state"] == ChunkState.PENDING:
+                item["batch"] = self.pending // self.size
+                self.pending += 1
+            else:
+                self.unchanged += 1
+
+    def _complete(self, connection: Connection) -> None:
+        run, now = self.run, time.time()
+        count = -(-self.pending // self.size)
+        values = {
+            "status": RunStatus.RUNNING.value,
+            "fingerprint": self.generator.fingerprint,
+            "unchanged": self.unchanged,
+            "batches": count,
+            "started_at": now,
+        }
+        if not runs.planned(connection, run.run_id, values):
+            return
+        runs.set_document(
+            connection,
+            run.document_id,
+            run.run_id,
+            {"status": RunStatus.RUNNING.value, "title": self.document.title, "updated_at": now},
+        )
+        queue = queue_of(GENERATE_BATCH, run.lane)
+        blank = {"run_id": run.run_id, "state": "open", "queue": queue, "deaths": 0, "redrives": 0}
+        runs.insert_batches(connection, [{"number": number, "published_at": now, **blank} for number in range(count)])
+
+    def _size(self, connection: Connection) -> int:
+        settings, generator = self.env.settings, self.generator
+        measured = facts.get(connection, cost_name(generator.fingerprint))
+        return batch_size(
+            measured or getattr(generator, "seconds_per_chunk", UNKNOWN_COST),
+            self.run.total,
+            seconds=settings.batch_seconds,
+            slots=settings.worker_concurrency * settings.worker_count,
+            most=settings.max_batch,
+            own_cap=getattr(generator, "max_batch", None),
+        )
+
+
+def cost_name(fingerprint: str) -> str:
+    """The name of the fact that holds a generator's measured seconds a chunk."""
+    return f"cost:{fingerprint}"

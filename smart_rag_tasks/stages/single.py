@@ -1,0 +1,97 @@
+"""One chunk at a time: for applications that hand over chunks as they come, not documents."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+from ..errors import InvalidChunks, RateLimited, TransientError, UnknownDocument
+from ..metadata import cache_key, compose_context
+from ..models import Chunk, ChunkFailure, ChunkState, DocumentContext, Json
+from ..store import singles
+from ..store.rows import chunk_of, metadata_to_json
+from .calling import call
+from .environment import Environment
+from .validation import valid_chunks, valid_document_id
+
+
+def by_document(chunk_data_list: object) -> dict[str, list[Json]]:
+    """The chunks of each document; every item needs ``chunk_id``, ``text`` and ``document_id``."""
+    if not isinstance(chunk_data_list, (list, tuple)):
+        raise InvalidChunks(f"chunk_data_list: must be a list of dicts, not {type(chunk_data_list).__name__}")
+    documents: dict[str, list[Json]] = defaultdict(list)
+    for index, item in enumerate(chunk_data_list):
+        if not isinstance(item, dict) or "document_id" not in item:
+            raise InvalidChunks(f"chunk_data_list[{index}]: must be a dict with chunk_id, text and document_id")
+        documents[valid_document_id(item["document_id"])].append(item)
+    return dict(documents)
+
+
+def generate_one(env: Environment, document_id: object, chunk_id: object, text: object) -> Json:
+    """Store the chunk first, then generate and store its metadata; with ``text`` None, of the chunk that is stored.
+
+    Returns ``chunk_id``, ``document_id``, ``status`` (``completed`` or ``failed``), and ``result`` or ``error``.
+    Raises TransientError for what is worth repeating.
+    """
+    name = valid_document_id(document_id)
+    row = _stored(env, name, chunk_id, text)
+    generator = env.generator(env.settings.generator, env.settings.generator_options)
+    document = DocumentContext(name, row.title or "", row.language or "", row.source or "")
+    chunk = chunk_of(row)
+    key = cache_key(chunk, document, generator)
+    answer = {"chunk_id": row.chunk_id, "document_id": name}
+    if row.meta is not None and row.meta_key == key:
+        return answer | {"status": "completed", "result": row.meta}
+    outcome = call(generator, [chunk], document)[0]
+    if isinstance(outcome, ChunkFailure):
+        return answer | _failed(env, row, outcome)
+    meta = metadata_to_json(outcome)
+    values = {
+        "state": ChunkState.DONE.value,
+        "meta": meta,
+        "meta_key": key,
+        "want_key": key,
+        "context": compose_context(document.title, chunk.section_path, outcome.gist),
+        "generator": env.settings.generator,
+        "fingerprint": generator.fingerprint,
+        "generated_at": time.time(),
+        "tokens": outcome.tokens,
+        "error_kind": "",
+        "error": "",
+        "traceback": "",
+    }
+    with env.store.write() as connection:
+        singles.write(connection, name, row.chunk_id, chunk.text, values)
+    return answer | {"status": "completed", "result": meta}
+
+
+def _stored(env: Environment, document_id: str, chunk_id: object, text: object) -> Any:
+    """The chunk's row, written first if a text was given and is new."""
+    if text is not None:
+        settings = env.settings
+        item = [{"chunk_id": chunk_id, "text": text}]
+        chunk: Chunk = valid_chunks(item, max_chars=settings.max_chunk_chars, max_chunks=1)[0]
+        with env.store.write() as connection:
+            singles.store_chunk(env.store, connection, document_id, chunk, env.settings.generator, time.time())
+    with env.store.read() as connection:
+        row = singles.get(connection, document_id, str(chunk_id))
+    if row is None:
+        raise UnknownDocument(f"{document_id}: has no chunk {chunk_id!r} in the store; give its text")
+    return row
+
+
+def _failed(env: Environment, row: Any, failure: ChunkFailure) -> Json:
+    if failure.kind == RateLimited.__name__:
+        raise RateLimited(failure.message, retry_after=failure.retry_after)
+    if failure.transient:
+        raise TransientError(f"{failure.kind}: {failure.message}", retry_after=failure.retry_after)
+    values = {
+        "state": ChunkState.FAILED.value,
+        "error_kind": failure.kind,
+        "error": failure.message[:2000],
+        "traceback": failure.traceback[-8000:],
+    }
+    with env.store.write() as connection:
+        singles.write(connection, row.document_id, row.chunk_id, row.text, values)
+    return {"status": "failed", "error": f"{failure.kind}: {failure.message}"}

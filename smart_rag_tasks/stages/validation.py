@@ -1,0 +1,117 @@
+"""Outside input becomes values, or an error that names the field and says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import InvalidChunks, InvalidInput
+from ..models import Chunk, Lane
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+#: Characters; what the store's columns hold.
+MAX_DOCUMENT_ID = 512
+MAX_CHUNK_ID = 256
+
+
+def valid_document_id(document_id: object) -> str:
+    """The id, if it is one: any text without control characters, slashes and Chinese included."""
+    if not isinstance(document_id, str) or not document_id.strip():
+        raise InvalidInput("document_id: must be a text that is not empty")
+    if len(document_id) > MAX_DOCUMENT_ID:
+        raise InvalidInput(f"document_id: has {len(document_id)} characters, at most {MAX_DOCUMENT_ID} are allowed")
+    if _CONTROL.search(document_id) or _SURROGATE.search(document_id):
+        raise InvalidInput("document_id: holds control characters or half a character; remove them")
+    return document_id
+
+
+def valid_lane(lane: str) -> Lane:
+    """The lane of that name."""
+    try:
+        return Lane(lane)
+    except ValueError:
+        raise InvalidInput(f"lane: {lane!r} is none; use {' or '.join(Lane)}") from None
+
+
+def valid_chunks(given: object, *, max_chars: int, max_chunks: int) -> tuple[Chunk, ...]:
+    """Chunks from a list of mappings (``chunk_id``, ``text``, optional ``section_path``, ``page``, ``metadata``)."""
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise InvalidChunks(f"chunks: must be a list of dicts, not {type(given).__name__}")
+    chunks: list[Chunk] = []
+    seen: set[str] = set()
+    for position, item in enumerate(given):
+        if position >= max_chunks:
+            raise InvalidChunks(f"chunks: more than {max_chunks}; split the document, or raise SMART_RAG_MAX_CHUNKS")
+        chunk = replace(item, position=position) if isinstance(item, Chunk) else _chunk(item, position)
+        _check_text(chunk, position, max_chars)
+        if chunk.chunk_id in seen:
+            raise InvalidChunks(f"chunks[{position}].chunk_id: {chunk.chunk_id!r} is there twice; make ids unique")
+        seen.add(chunk.chunk_id)
+        chunks.append(chunk)
+    return tuple(chunks)
+
+
+def _chunk(item: object, position: int) -> Chunk:
+    where = f"chunks[{position}]"
+    if not isinstance(item, Mapping):
+        raise InvalidChunks(f"{where}: must be a dict with chunk_id and text, not {type(item).__name__}")
+    for name in ("chunk_id", "text"):
+        if name not in item:
+            raise InvalidChunks(f"{where}.{name}: is missing")
+    return Chunk(
+        chunk_id=_text(item["chunk_id"], f"{where}.chunk_id"),
+        text=_text(item["text"], f"{where}.text"),
+        position=position,
+        section_path=_section_path(item.get("section_path"), where),
+        page=_page(item.get("page"), where),
+        metadata=_extra(item.get("metadata"), where),
+    )
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidChunks(f"{where}: must be a text, not {type(value).__name__}")
+    return value
+
+
+def _section_path(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
+        raise InvalidChunks(f"{where}.section_path: must be a list of headings (texts)")
+    return tuple(value)
+
+
+def _page(value: object, where: str) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise InvalidChunks(f"{where}.page: must be a whole number or nothing")
+
+
+def _extra(value: object, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidChunks(f"{where}.metadata: must be a dict with text keys")
+    return dict(value)
+
+
+def _check_text(chunk: Chunk, position: int, max_chars: int) -> None:
+    where = f"chunks[{position}]"
+    if not chunk.chunk_id or len(chunk.chunk_id) > MAX_CHUNK_ID or _CONTROL.search(chunk.chunk_id):
+        raise InvalidChunks(f"{where}.chunk_id: must have 1 to {MAX_CHUNK_ID} characters, no control characters")
+    if not chunk.text.strip():
+        raise InvalidChunks(f"{where}.text: is empty; leave the chunk out")
+    if len(chunk.text) > max_chars:
+        raise InvalidChunks(
+            f"{where}.text: has {len(chunk.text):,} characters, at most {max_chars:,} are allowed;"
+            " split it, or raise SMART_RAG_MAX_CHUNK_CHARS"
+        )
+    if "\x00" in chunk.text or _SURROGATE.search(chunk.text):
+        raise InvalidChunks(f"{where}.text: holds a NUL or half a character (lone surrogate); remove it")

@@ -1,0 +1,8 @@
+"""The store (floor 2): what is true of documents, chunks, runs and batches. SQL only; no policy, no broker."""
+
+from __future__ import annotations
+
+from .engine import Store
+from .migrate import open_store
+
+__all__ = ["Store", "open_store"]

@@ -1,0 +1,158 @@
+"""Statements on batches: the lease, the chunks in a batch, and the writing of what was generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+
+from ..models import ChunkState, Json
+from .schema import batches, chunks, documents, runs
+
+
+def look(connection: Connection, run_id: str, number: int) -> Row[Any] | None:
+    """A batch with what its work needs of run and document (the ``fence`` is the newest run); None if it is gone."""
+    return connection.execute(_LOOK, {"b_run_id": run_id, "b_number": number}).first()
+
+
+_LOOK = (
+    select(
+        batches,
+        runs.c.status,
+        runs.c.document_id,
+        runs.c.generator,
+        runs.c.options,
+        runs.c.force,
+        documents.c.run_id.label("fence"),
+        documents.c.title,
+        documents.c.language,
+        documents.c.source,
+    )
+    .join(runs, runs.c.run_id == batches.c.run_id)
+    .join(documents, documents.c.document_id == runs.c.document_id, isouter=True)
+    .where(batches.c.run_id == bindparam("b_run_id"), batches.c.number == bindparam("b_number"))
+)
+
+
+def take_lease(connection: Connection, seen: Row[Any], *, owner: str, until: float, now: float, died: bool) -> bool:
+    """Become the owner, if nobody did since ``seen`` was read."""
+    statement = update(batches).where(
+        batches.c.run_id == seen.run_id,
+        batches.c.number == seen.number,
+        batches.c.state == "open",
+        batches.c.owner.is_not_distinct_from(seen.owner),
+        batches.c.deaths == seen.deaths,
+    )
+    values: Json = {"owner": owner, "lease_until": until, "started_at": now, "due_at": None}
+    if died:
+        values["deaths"] = batches.c.deaths + 1
+    return connection.execute(statement.values(values)).rowcount == 1
+
+
+def renew_lease(connection: Connection, run_id: str, number: int, *, owner: str, until: float) -> bool:
+    """Extend the lease; False when it is not ours any more or the run was cancelled or superseded."""
+    fence = select(documents.c.run_id).where(documents.c.run_id == run_id).exists()
+    statement = update(batches).where(
+        batches.c.run_id == run_id, batches.c.number == number, batches.c.owner == owner, fence
+    )
+    return connection.execute(statement.values(lease_until=until)).rowcount == 1
+
+
+def close(connection: Connection, run_id: str, number: int, *, owner: str) -> None:
+    """The batch is done."""
+    statement = update(batches).where(batches.c.run_id == run_id, batches.c.number == number, batches.c.owner == owner)
+    connection.execute(statement.values(state="done", owner=None, lease_until=None))
+
+
+def give_back(connection: Connection, run_id: str, number: int, *, owner: str, due_at: float | None) -> None:
+    """Give the lease back with work left; ``due_at``: not before then."""
+    statement = update(batches).where(batches.c.run_id == run_id, batches.c.number == number, batches.c.owner == owner)
+    connection.execute(statement.values(owner=None, lease_until=None, due_at=due_at))
+
+
+def pending_chunks(connection: Connection, document_id: str, run_id: str, number: int) -> list[Row[Any]]:
+    """The batch's chunks that still need metadata, in order."""
+    query = (
+        select(chunks)
+        .where(
+            chunks.c.document_id == document_id,
+            chunks.c.batch == number,
+            chunks.c.run_id == run_id,
+            chunks.c.state == ChunkState.PENDING,
+        )
+        .order_by(chunks.c.position)
+    )
+    return list(connection.execute(query))
+
+
+def generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Row[Any]]:
+    """Metadata that some chunk has for these cache keys: nothing is generated twice."""
+    query = select(chunks.c.meta_key, chunks.c.meta, chunks.c.generator, chunks.c.fingerprint, chunks.c.generated_at)
+    query = query.where(chunks.c.meta_key.in_(keys), chunks.c.meta.is_not(None))
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {row.meta_key: row for row in rows}
+
+
+def mark(connection: Connection, document_id: str, chunk_id: str, run_id: str) -> None:
+    """Note, before a chunk is tried, that it is: the mark names the guilty if the process dies."""
+    statement = update(chunks).where(
+        chunks.c.document_id == document_id, chunks.c.chunk_id == chunk_id, chunks.c.run_id == run_id
+    )
+    connection.execute(statement.values(marks=chunks.c.marks + 1))
+
+
+_WHERE = (
+    chunks.c.document_id == bindparam("b_document_id"),
+    chunks.c.chunk_id == bindparam("b_chunk_id"),
+    chunks.c.run_id == bindparam("b_run_id"),
+    chunks.c.state == ChunkState.PENDING.value,
+)
+
+_DONE_COLUMNS = ("meta", "context", "generator", "fingerprint", "generated_at", "tokens")
+_DONE = (
+    update(chunks)
+    .where(*_WHERE)
+    .values(
+        {name: bindparam(f"b_{name}") for name in _DONE_COLUMNS}
+        | {"state": ChunkState.DONE.value, "meta_key": chunks.c.want_key, "marks": 0}
+        | {"error_kind": "", "error": "", "traceback": ""}
+    )
+)
+
+_FAILED_COLUMNS = ("state", "attempts", "error_kind", "error", "traceback")
+_FAILED = (
+    update(chunks).where(*_WHERE).values({name: bindparam(f"b_{name}") for name in _FAILED_COLUMNS} | {"marks": 0})
+)
+
+
+def write_done(connection: Connection, rows: Iterable[Json]) -> int:
+    """Write metadata of pending chunks of the run; returns how many took it (a second writer writes nothing)."""
+    return _write(connection, _DONE, rows)
+
+
+def write_failed(connection: Connection, rows: Iterable[Json]) -> int:
+    """Write errors of pending chunks of the run; returns how many took it."""
+    return _write(connection, _FAILED, rows)
+
+
+def _write(connection: Connection, statement: Any, rows: Iterable[Json]) -> int:
+    parameters = [{f"b_{name}": value for name, value in row.items()} for row in rows]
+    return connection.execute(statement, parameters).rowcount if parameters else 0
+
+
+def numbers_open(connection: Connection, run_id: str) -> list[int]:
+    """The run's batches that are not done."""
+    query = select(batches.c.number).where(batches.c.run_id == run_id, batches.c.state == "open")
+    return list(connection.execute(query.order_by(batches.c.number)).scalars())
+
+
+def mark_published(connection: Connection, run_id: str, now: float) -> None:
+    """Messages for all open batches of the run go out at ``now``."""
+    statement = update(batches).where(batches.c.run_id == run_id, batches.c.state == "open")
+    connection.execute(statement.values(published_at=now))
+
+
+def count_open(connection: Connection) -> int:
+    """How many batches are open in all."""
+    return int(connection.execute(select(func.count()).where(batches.c.state == "open")).scalar_one())

@@ -1,0 +1,96 @@
+"""Statements on documents: listing, showing, exporting, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select
+
+from ..models import ChunkState, Json
+from .schema import chunks, documents, runs
+
+_WITH_RUN = (
+    select(
+        documents,
+        runs.c.total,
+        runs.c.done,
+        runs.c.failed,
+        runs.c.unchanged,
+        runs.c.stage,
+        runs.c.lane,
+        runs.c.engine,
+        runs.c.created_at.label("submitted_at"),
+        runs.c.finished_at,
+        runs.c.error.label("reason"),
+    ).join(runs, runs.c.run_id == documents.c.run_id, isouter=True)
+)  # fmt: skip
+
+
+def get(connection: Connection, document_id: str) -> Row[Any] | None:
+    """A document with the counters of its newest run; None if unknown."""
+    return connection.execute(_WITH_RUN.where(documents.c.document_id == document_id)).first()
+
+
+def find(connection: Connection, part: str, limit: int = 2) -> list[str]:
+    """Ids of documents that contain ``part``, the exact one alone if there is one."""
+    exact = connection.execute(select(documents.c.document_id).where(documents.c.document_id == part)).scalar()
+    if exact is not None:
+        return [exact]
+    query = select(documents.c.document_id).where(documents.c.document_id.contains(part, autoescape=True))
+    return list(connection.execute(query.order_by(documents.c.document_id).limit(limit)).scalars())
+
+
+def listing(
+    connection: Connection, *, status: str | None = None, ids: Sequence[str] | None = None, limit: int | None = None
+) -> list[Row[Any]]:
+    """Documents, the newest first."""
+    query = _WITH_RUN.order_by(documents.c.updated_at.desc(), documents.c.document_id)
+    if status is not None:
+        query = query.where(documents.c.status == status)
+    if ids is not None:
+        query = query.where(documents.c.document_id.in_(ids))
+    return list(connection.execute(query if limit is None else query.limit(limit)))
+
+
+def count_by_status(connection: Connection) -> dict[str, int]:
+    """How many documents have each status."""
+    query = select(documents.c.status, func.count()).group_by(documents.c.status)
+    return dict(connection.execute(query).tuples().all())
+
+
+def by_source(connection: Connection, sources: Sequence[str]) -> dict[str, Row[Any]]:
+    """Documents by where they came from."""
+    query = select(documents).where(documents.c.source.in_(sources))
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {row.source: row for row in rows}
+
+
+def chunk_rows(
+    connection: Connection, document_id: str, *, state: str | None = None, ids: Sequence[str] | None = None
+) -> Iterator[Row[Any]]:
+    """A document's chunks in order, read in pages."""
+    query = select(chunks).where(chunks.c.document_id == document_id).order_by(chunks.c.position)
+    if state is not None:
+        query = query.where(chunks.c.state == state)
+    if ids is not None:
+        query = query.where(chunks.c.chunk_id.in_(ids))
+    yield from connection.execute(query.execution_options(yield_per=500))
+
+
+def top_keywords(connection: Connection, document_id: str, run_id: str, limit: int = 20) -> list[Json]:
+    """The metadata of the document's first chunks that have some."""
+    query = (
+        select(chunks.c.meta)
+        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.state == ChunkState.DONE)
+        .order_by(chunks.c.position)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def remove(connection: Connection, document_id: str) -> int:
+    """Delete a document and its chunks; returns how many chunks. Its runs stay until they expire."""
+    count = connection.execute(delete(chunks).where(chunks.c.document_id == document_id)).rowcount
+    connection.execute(delete(documents).where(documents.c.document_id == document_id))
+    return count

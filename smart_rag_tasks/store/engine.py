@@ -1,0 +1,145 @@
+"""Opening the store: one engine, write and read transactions, errors in our own words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+
+from ..errors import InvalidSettings, StoreFull, StoreUnavailable
+
+T = TypeVar("T")
+
+#: Seconds a SQLite writer waits for the lock; a transaction of ours takes milliseconds.
+BUSY_TIMEOUT = 10.0
+
+#: Phrases by which SQLite and PostgreSQL say that there is no room left.
+_FULL = ("disk is full", "No space left", "could not extend file", "DiskFull", "disk I/O error")
+
+
+class Store:
+    """The database of documents, runs and batches. One a process; make it after a fork, never before."""
+
+    def __init__(self, url: str, *, full_sync: bool = False) -> None:
+        self.url = _normalized(url)
+        self.engine = _make_engine(self.url, full_sync)
+        self._writer = self.engine.execution_options(write=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the store is a SQLite file."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: committed at the end, rolled back on any exception."""
+        with _translated(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read transaction: a consistent view."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """The dialect's own INSERT, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def patiently(self, action: Callable[[], T], *, patience: float) -> T:
+        """``action()``, repeated while the store does not answer, for ``patience`` seconds at the most."""
+        deadline, pause = time.monotonic() + patience, 0.1
+        while True:
+            try:
+                return action()
+            except (StoreUnavailable, StoreFull):
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def _normalized(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise InvalidSettings(
+            "SMART_RAG_STORE_URL: not a database URL; use sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InvalidSettings(
+            f"SMART_RAG_STORE_URL: {parsed.get_backend_name()} is not supported; use sqlite or postgresql"
+        )
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _make_engine(url: URL, full_sync: bool) -> Engine:
+    serializer = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise InvalidSettings("SMART_RAG_STORE_URL: a SQLite store must be a file, workers share it")
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            url,
+            json_serializer=serializer,
+            connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", partial(_prepare_sqlite, full_sync))
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return create_engine(
+            url,
+            json_serializer=serializer,
+            pool_pre_ping=True,
+            pool_size=2,
+            max_overflow=3,
+            connect_args={"connect_timeout": 5, "application_name": "smart_rag_tasks"},
+        )
+    except ModuleNotFoundError:
+        raise InvalidSettings(
+            "SMART_RAG_STORE_URL: PostgreSQL needs its driver: pip install 'smart-rag-tasks[postgres]'"
+        ) from None
+
+
+def _prepare_sqlite(full_sync: bool, connection: Any, _record: object) -> None:
+    """WAL lets readers and one writer work side by side; NORMAL loses no committed work when a process dies."""
+    connection.isolation_level = None  # our BEGIN decides, not the driver's
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the lock at once: an upgrade from read to write in mid-transaction cannot wait, it fails."""
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        # the statement's parameters hold texts: only the driver's own words are passed on
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+        if any(phrase in reason for phrase in _FULL):
+            raise StoreFull(
+                f"The disk under the store is full ({reason}): make room; the work goes on by itself."
+            ) from None
+        raise StoreUnavailable(
+            f"The store does not answer ({reason}): check SMART_RAG_STORE_URL and that the database is up."
+        ) from None

@@ -1,0 +1,42 @@
+"""From table rows to values and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row
+
+from ..models import Chunk, ChunkMetadata, Entity, Json
+
+
+def chunk_of(row: Row[Any]) -> Chunk:
+    """The chunk in a row of ``chunks``."""
+    return Chunk(
+        chunk_id=row.chunk_id,
+        text=row.text,
+        position=row.position,
+        section_path=tuple(row.section_path),
+        page=row.page,
+        metadata=row.extra,
+    )
+
+
+def metadata_to_json(metadata: ChunkMetadata) -> Json:
+    """What the column ``meta`` holds; ``tokens`` has a column of its own."""
+    fields = asdict(metadata)
+    del fields["tokens"]
+    return fields
+
+
+def metadata_of(meta: Json, tokens: int = 0) -> ChunkMetadata:
+    """The metadata in a column ``meta``."""
+    return ChunkMetadata(
+        keywords=tuple(meta["keywords"]),
+        summary=meta["summary"],
+        gist=meta["gist"],
+        entities=tuple(Entity(**entity) for entity in meta["entities"]),
+        language=meta["language"],
+        questions=tuple(meta["questions"]),
+        tokens=tokens,
+    )

@@ -1,0 +1,180 @@
+"""Statements on runs: reading, planning, counting, ending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, or_, select, update
+
+from ..models import TERMINAL, ChunkState, Json
+from .schema import batches, chunks, documents, runs
+
+
+def get(connection: Connection, run_id: str) -> Row[Any] | None:
+    """A run with its document's fence and title (``fence``, ``title``, ``hint``, ``source``), None if unknown."""
+    query = (
+        select(
+            runs,
+            documents.c.run_id.label("fence"),
+            documents.c.title,
+            documents.c.hint,
+            documents.c.source,
+            documents.c.language,
+        )
+        .join_from(runs, documents, documents.c.document_id == runs.c.document_id, isouter=True)
+        .where(runs.c.run_id == run_id)
+    )
+    return connection.execute(query).first()
+
+
+def newest_of(connection: Connection, document_id: str) -> Row[Any] | None:
+    """The document's newest run, None if it has none."""
+    query = select(runs).where(runs.c.document_id == document_id).order_by(runs.c.created_at.desc()).limit(1)
+    return connection.execute(query).first()
+
+
+def mark_published(connection: Connection, run_id: str, now: float) -> None:
+    """The entry message was sent at ``now``."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(published_at=now))
+
+
+def count_death(connection: Connection, run_id: str) -> int:
+    """The entry message came back because its process died; returns how often so far."""
+    statement = update(runs).where(runs.c.run_id == run_id).values(deaths=runs.c.deaths + 1)
+    return int(connection.execute(statement.returning(runs.c.deaths)).scalar() or 0)
+
+
+# -- planning
+
+
+def fix_batch_size(connection: Connection, run_id: str, size: int) -> int:
+    """Set the run's batch size unless it has one; returns the one that holds for every planner."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id, runs.c.batch_size == 0).values(batch_size=size))
+    return int(connection.execute(select(runs.c.batch_size).where(runs.c.run_id == run_id)).scalar_one())
+
+
+def page(connection: Connection, document_id: str, run_id: str, after: int, limit: int) -> list[Row[Any]]:
+    """Up to ``limit`` chunks of the run whose position is above ``after``, in order."""
+    query = (
+        select(chunks)
+        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.position > after)
+        .order_by(chunks.c.position)
+        .limit(limit)
+    )
+    return list(connection.execute(query))
+
+
+def is_plannable(connection: Connection, run_id: str) -> bool:
+    """Whether the run still waits for its plan; holds its row until the transaction ends."""
+    query = select(runs.c.stage, runs.c.status).where(runs.c.run_id == run_id).with_for_update()
+    row = connection.execute(query).first()
+    return row is not None and row.stage == "queued" and row.status not in TERMINAL
+
+
+_PLAN = (
+    update(chunks)
+    .where(
+        chunks.c.document_id == bindparam("b_document_id"),
+        chunks.c.chunk_id == bindparam("b_chunk_id"),
+        chunks.c.run_id == bindparam("b_run_id"),
+    )
+    .values(
+        state=bindparam("b_state"),
+        batch=bindparam("b_batch"),
+        want_key=bindparam("b_want_key"),
+        context=bindparam("b_context"),
+    )
+)
+
+
+def plan_chunks(connection: Connection, document_id: str, run_id: str, plans: Iterable[Json]) -> None:
+    """Write each chunk's ``state``, ``batch``, ``want_key`` and ``context``."""
+    rows = [
+        {f"b_{name}": value for name, value in {"document_id": document_id, "run_id": run_id, **plan}.items()}
+        for plan in plans
+    ]
+    if rows:
+        connection.execute(_PLAN, rows)
+
+
+def planned(connection: Connection, run_id: str, values: Json) -> bool:
+    """Queued → generation, once: False for whoever comes second."""
+    statement = update(runs).where(runs.c.run_id == run_id, runs.c.stage == "queued", runs.c.status.not_in(TERMINAL))
+    return connection.execute(statement.values(stage="generation", **values)).rowcount == 1
+
+
+def set_document(connection: Connection, document_id: str, run_id: str, values: Json) -> bool:
+    """Write to the document, if ``run_id`` is still its newest run."""
+    statement = update(documents).where(documents.c.document_id == document_id, documents.c.run_id == run_id)
+    return connection.execute(statement.values(values)).rowcount == 1
+
+
+def insert_batches(connection: Connection, rows: list[Json]) -> None:
+    """New batches."""
+    if rows:
+        connection.execute(batches.insert(), rows)
+
+
+# -- progress and end
+
+
+def add_progress(connection: Connection, run_id: str, done: int, failed: int, now: float) -> Row[Any] | None:
+    """Count finished chunks in; the row (with ``told``: this caller may send a PROGRESS update) or None."""
+    may_tell = or_(runs.c.progress_at.is_(None), runs.c.progress_at < now - 1.0)
+    statement = (
+        update(runs)
+        .where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
+        .values(
+            done=runs.c.done + done,
+            failed=runs.c.failed + failed,
+            progress_at=case((may_tell, now), else_=runs.c.progress_at),
+        )
+        .returning(runs.c.done, runs.c.failed, runs.c.unchanged, runs.c.total, runs.c.progress_at)
+    )
+    return connection.execute(statement).first()
+
+
+def set_stage(connection: Connection, run_id: str, stage: str) -> None:
+    """Note the stage of a run that has not ended."""
+    statement = update(runs).where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
+    connection.execute(statement.values(stage=stage))
+
+
+def has_open_batches(connection: Connection, run_id: str) -> bool:
+    """Whether any batch of the run is not done."""
+    query = select(batches.c.number).where(batches.c.run_id == run_id, batches.c.state == "open").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def count_states(connection: Connection, document_id: str, run_id: str) -> Mapping[str, int]:
+    """How many chunks of the run are in each state."""
+    query = (
+        select(chunks.c.state, func.count())
+        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id)
+        .group_by(chunks.c.state)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def finished_chunks(connection: Connection, document_id: str, run_id: str) -> Iterator[Row[Any]]:
+    """The run's chunks that have metadata, in order, read in pages."""
+    query = (
+        select(chunks)
+        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.state == ChunkState.DONE)
+        .order_by(chunks.c.position)
+        .execution_options(yield_per=500)
+    )
+    yield from connection.execute(query)
+
+
+def end(connection: Connection, run_id: str, values: Json) -> bool:
+    """The transition to a terminal status, once: False for whoever comes second."""
+    statement = update(runs).where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
+    return connection.execute(statement.values(stage="done", **values)).rowcount == 1
+
+
+def drop_left_over_chunks(connection: Connection, document_id: str, run_id: str) -> list[str]:
+    """Delete the document's chunks that the run does not list; returns their ids."""
+    statement = delete(chunks).where(chunks.c.document_id == document_id, chunks.c.run_id != run_id)
+    return list(connection.execute(statement.returning(chunks.c.chunk_id)).scalars())

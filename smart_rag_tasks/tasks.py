@@ -1,0 +1,246 @@
+"""The Celery tasks: envelopes around the stages. Each unpacks, calls one plain function, packs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from celery import Task
+from celery.canvas import Signature
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
+from sqlalchemy import Row
+
+from . import names, pipelines
+from .base_task import BaseTask
+from .celery import app
+from .dispatch import submit
+from .errors import InvalidChunks, StoreUnavailable
+from .models import TERMINAL, Json, Lane
+from .stages import delivery, generation, planning, single
+from .stages.environment import Environment, environment
+from .stages.finish import Ending, finish, result_of
+
+#: The store is away for longer than a stage waits: the message goes back, with a short pause.
+_PATIENT: dict[str, Any] = {
+    "autoretry_for": (StoreUnavailable,),
+    "retry_backoff": 2,
+    "retry_backoff_max": 10,
+    "retry_jitter": True,
+    "max_retries": None,
+}
+
+
+class PipelineTask(BaseTask):
+    """The entry: `delay` and `apply_async` validate and store in the caller, then publish ids only."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> AsyncResult[Any]:
+        """The run's AsyncResult. Raises InvalidInput for what cannot be taken; nothing is stored then."""
+        if "run_id" in (kwargs or {}):  # a message of ours: ids only
+            published: AsyncResult[Any] = super().apply_async(args, kwargs, *more, **options)
+            return published
+        wish = _wish(*(args or ()), **(kwargs or {}))
+        env = environment()
+        admission = submit(
+            env.store,
+            env.settings,
+            callbacks=_callbacks(options.get("link")),
+            run_id=options.get("task_id"),
+            **wish,
+        )
+        result: AsyncResult[Any] = self.AsyncResult(admission.run_id)
+        return result
+
+
+def _wish(document_id: Any, chunks: Any = None, lane: str = Lane.BULK, force: bool = False) -> Json:
+    return {"document_id": document_id, "chunks": chunks, "lane": lane, "force": force}
+
+
+def _callbacks(link: Any) -> list[Json]:
+    """Signatures as they can be stored; they are called with the final dict at the true end."""
+    if not link:
+        return []
+    signatures: Iterable[Any] = [link] if isinstance(link, (Signature, dict)) else link
+    return [dict(Signature.from_dict(item, app=app)) for item in signatures]
+
+
+@app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT)
+def process_document_pipeline(
+    self: Task[Any, Any],
+    document_id: str,
+    chunks: Any = None,
+    lane: str = Lane.BULK,
+    force: bool = False,
+    *,
+    run_id: str | None = None,
+) -> Any:
+    """Give a document's chunks their metadata; ends with the final result as a dict.
+
+    A document of one batch is done right here; a larger one is replaced by its pipeline.
+    """
+    env = environment()
+    if run_id is None:
+        run_id = _admit(self, env, document_id, chunks, lane, force)
+    run = planning.look(env, run_id)
+    if run.total > env.settings.max_batch:
+        return self.replace(pipelines.document_pipeline(document_id, run_id, run.lane))
+    plan = planning.plan(env, run_id)
+    if len(plan.open) > 1:
+        return self.replace(pipelines.document_pipeline(document_id, run_id, run.lane))
+    for number in plan.open:
+        generation.run_batch(env, run_id, number)
+    return _end(env, run_id)
+
+
+def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any, lane: str, force: bool) -> str:
+    """The worker's first act for a producer without the store: the same write that `apply_async` makes."""
+    if chunks is not None and message_size(chunks) > env.settings.max_message_bytes:
+        raise InvalidChunks(
+            f"chunks: more than {env.settings.max_message_bytes:,} bytes in a message;"
+            " submit where the store can be reached, or hand over a file"
+        )
+    admission = submit(
+        env.store,
+        env.settings,
+        document_id,
+        chunks,
+        lane=lane,
+        force=force,
+        run_id=task.request.id,
+        callbacks=_callbacks(task.request.callbacks),
+        entered="celery",
+    )
+    task.request.callbacks = None  # they are stored now, and fire at the true end
+    return admission.run_id
+
+
+def message_size(chunks: Any) -> int:
+    """Bytes of the chunks' texts."""
+    if not isinstance(chunks, (list, tuple)):
+        return 0
+    texts = (item.get("text", "") for item in chunks if isinstance(item, dict))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+
+
+@app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT)
+def preprocess_document(
+    self: Task[Any, Any], document_id: str, chunks: Any = None, *, run_id: str | None = None
+) -> Json:
+    """Plan a run: what has to be generated, in which batches. ``chunks`` only from producers without the store."""
+    env = environment()
+    if run_id is None:
+        run_id = _admit(self, env, document_id, chunks, Lane.BULK, False)
+    tell(env, run_id, "preprocessing")
+    plan = planning.plan(env, run_id)
+    return {"document_id": plan.document_id, "run_id": run_id, "batches": plan.batches}
+
+
+@app.task(bind=True, name=names.GENERATE_BATCH_METADATA, **_PATIENT)
+def generate_batch_metadata(self: Task[Any, Any], preprocess_result: Json) -> Any:
+    """Replaced by the chord of the run's open batches, with `postprocess_results` as its body."""
+    env, run_id = environment(), preprocess_result["run_id"]
+    plan = planning.current_plan(env, run_id, publish=True)
+    if not plan.open:
+        return _end(env, run_id)
+    tell(env, run_id, "analysis")
+    return self.replace(pipelines.batches(plan.document_id, run_id, plan.open, plan.lane))
+
+
+@app.task(bind=True, name=names.GENERATE_BATCH, ignore_result=True)
+def generate_batch(self: Task[Any, Any], run_id: str, number: int, redriven: bool = False) -> int:
+    """Work on one batch; returns how many chunks got metadata. Never raises: a chord must not break."""
+    env = environment()
+    try:
+        result = generation.run_batch(env, run_id, number)
+    except StoreUnavailable:
+        return 0  # still open in the store: the sweep sends it again
+    if result.progress is not None and result.progress.may_tell:
+        tell(env, run_id, "generation")
+    if redriven:
+        settle(env, run_id)
+    return result.done
+
+
+@app.task(bind=True, name=names.POSTPROCESS_RESULTS, **_PATIENT)
+def postprocess_results(
+    self: Task[Any, Any], batch_result: Any = None, document_id: str | None = None, *, run_id: str | None = None
+) -> Json:
+    """The end of a run, if all its chunks are settled; else the result stays PROGRESS until they are."""
+    env = environment()
+    if run_id is None:  # a chain of the application's own: the run is in what came before
+        run_id = batch_result["run_id"]
+    tell(env, run_id, "validation")
+    return _end(env, run_id)
+
+
+def _end(env: Environment, run_id: str) -> Json:
+    """The final result, as the return value of the task whose id is the run's."""
+    ending = finish(env, run_id, announce=False)
+    if ending is None:
+        raise Ignore("chunks are still open")
+    _deliver(env, ending)
+    return asdict(ending.result)
+
+
+def settle(env: Environment, run_id: str) -> bool:
+    """End a run from outside its chord, if it can be ended; True if it has ended."""
+    ending = finish(env, run_id)
+    if ending is not None:
+        _deliver(env, ending)
+    return ending is not None
+
+
+def _deliver(env: Environment, ending: Ending) -> None:
+    """Results and callbacks at once; sinks, which may be slow, by a task of their own."""
+    if ending.made:
+        delivery.deliver(env, {"result": _result, "callback": _callback}, run_id=ending.result.run_id)
+        if env.settings.sink:
+            deliver_outbox.apply_async()
+
+
+def _result(_env: Environment, entry: Row[Any]) -> None:
+    pipelines.store_result(entry.run_id, entry.payload)
+
+
+def _callback(_env: Environment, entry: Row[Any]) -> None:
+    Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))
+
+
+def tell(env: Environment, run_id: str, stage: str) -> None:
+    """Send a PROGRESS update with the store's numbers, unless the run has ended."""
+    progress = planning.progress_of(env, run_id, stage)
+    if progress is None:
+        return
+    app.backend.store_result(run_id, progress, "PROGRESS")
+    run = planning.look(env, run_id)
+    if run.status in TERMINAL:  # it ended meanwhile: a late PROGRESS must not stand over its result
+        pipelines.store_result(run_id, asdict(result_of(run)))
+
+
+@app.task(bind=True, name=names.DELIVER_OUTBOX, ignore_result=True)
+def deliver_outbox(self: Task[Any, Any]) -> None:
+    """Empty the outbox of what is due."""
+    from .stages.sinking import feed, remove
+
+    handlers = {"result": _result, "callback": _callback, "sink": feed, "sink_delete": remove}
+    delivery.deliver(environment(), handlers)
+
+
+@app.task(bind=True, name=names.GENERATE_METADATA_FOR_CHUNK, **_PATIENT)
+def generate_metadata_for_chunk(self: Task[Any, Any], chunk_id: str, chunk_text: str | None, document_id: str) -> Json:
+    """Metadata of one chunk, stored beside its document's others; returns it with ``status``."""
+    return single.generate_one(environment(), document_id, chunk_id, chunk_text)
+
+
+@app.task(bind=True, name=names.BATCH_METADATA_GENERATION, **_PATIENT)
+def batch_metadata_generation(self: Task[Any, Any], chunk_data_list: list[Json]) -> Json:
+    """Add chunks (``chunk_id``, ``text``, ``document_id``) to their documents; one run a document is submitted."""
+    env = environment()
+    runs = {
+        document_id: submit(env.store, env.settings, document_id, chunks, additive=True).run_id
+        for document_id, chunks in single.by_document(chunk_data_list).items()
+    }
+    return {"batch_id": self.request.id, "task_count": len(chunk_data_list), "status": "submitted", "runs": runs}
