@@ -1,0 +1,66 @@
+"""The command line (floor 9): ``smart-rag-tasks …``, and the same group as ``celery -A smart_rag_tasks rag …``.
+
+Each command lives in a module beside this one and is imported when it is called: ``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+#: Command, its module in this package, and the line that ``--help`` shows.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "Files in, metadata out: server and worker included."),
+    "submit": ("submit", "Hand files to running workers."),
+    "up": ("up", "Redis, worker, beat and Flower in one terminal."),
+    "status": ("inspect", "What is done, what waits, what failed."),
+    "list": ("inspect", "Documents, the newest first."),
+    "show": ("inspect", "A document's metadata, and its chunks'."),
+    "export": ("inspect", "Chunks with metadata as JSON lines."),
+    "delete": ("control", "Delete a document, also while it is worked on."),
+    "cancel": ("control", "Stop the work on a document."),
+    "pause": ("control", "Let a document's work wait."),
+    "resume": ("control", "Let a paused document go on."),
+    "retry": ("control", "Try a document's failed chunks again."),
+    "regenerate": ("control", "Generate a document's metadata again."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """An error of ours is one line and its exit code, never a traceback."""
+        from ..errors import SmartRagError
+
+        try:
+            return super().invoke(ctx)
+        except SmartRagError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(package_name="smart-rag-tasks")
+def rag() -> None:
+    """Metadata for the chunks of your RAG system's documents, with Celery."""
+
+
+def main() -> None:
+    """The program ``smart-rag-tasks``."""
+    rag(prog_name="smart-rag-tasks")
