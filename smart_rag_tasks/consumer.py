@@ -1,0 +1,115 @@
+"""Celery's consumer, made safe against task messages it cannot handle: they are put aside, the worker lives on.
+
+Set as ``worker_consumer``. What is wrong with a message before Celery sees it is ``transport``'s business.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import signals
+from celery.exceptions import InvalidTaskError, NotRegistered
+from celery.utils.functional import noop
+from celery.worker import state
+from celery.worker.consumer import Consumer
+from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.utils.json import dumps
+
+from .envelopes import task_problem
+
+logger = logging.getLogger(__name__)
+
+#: Tasks whose work is in the store: when one is unknown (half a deploy), the sweep sends it again.
+_OURS: Final = "smart_rag_tasks."
+#: What Celery raises over a message on purpose.
+_EXPECTED: Final = (ContentDisallowed, DecodeError, InvalidTaskError)
+
+
+class GuardedConsumer(Consumer):
+    """Puts aside, and takes from the queue, each message that plain Celery drops, dies of or is restarted by."""
+
+    connection_errors: tuple[type[Exception], ...]
+    controller: Any
+    event_dispatcher: Any
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """The function that gets each message."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def guarded(message: Any) -> None:
+            try:
+                problem = _problem(message)
+                if problem:
+                    self.put_aside(message, problem)
+                else:
+                    handle(message)
+            except Exception as error:
+                # Celery counts KeyError as a lost connection and reconnects, to get the same message again.
+                if isinstance(error, self.connection_errors) and not isinstance(error, KeyError):
+                    raise
+                if not isinstance(error, _EXPECTED):
+                    # Without the exception's text, which may quote the message.
+                    logger.error("message refused at\n%s", "".join(traceback.format_tb(error.__traceback__)))  # noqa: TRY400
+                self.put_aside(message, _reason(error))
+                self._free_slot(message)
+
+        return guarded
+
+    def put_aside(self, message: Any, reason: str) -> None:
+        """Bury it and acknowledge it; where the broker is not Redis, its own dead-letter exchange gets it."""
+        bury = getattr(message.channel, "bury", noop)
+        queue = message.delivery_info.get("routing_key") or ""
+        if not message.acknowledged:
+            bury(queue, reason, dumps(message._raw).encode() if hasattr(message, "_raw") else b"")
+            message.reject_log_error(logger, self.connection_errors)
+
+    def _free_slot(self, message: Any) -> None:
+        # A request that fails on its way into the pool has taken a slot, which nothing else gives back.
+        for request in [each for each in state.reserved_requests if each.message is message]:
+            state.task_ready(request)
+            getattr(self.controller, "_quick_release", noop)()
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """A body that cannot be decompressed (`create_task_handler` sees the others first)."""
+        self.put_aside(message, _reason(exc) if isinstance(exc, DecodeError) else "its body cannot be decompressed")
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """A message that is no task."""
+        self.put_aside(message, "not a task message")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task message with a value that Celery refuses."""
+        self.put_aside(message, _reason(exc))
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task that is not registered here: the caller is told, unless the store will send it again."""
+        headers = message.headers
+        name, id_ = headers.get("task"), headers.get("id")
+        self.put_aside(message, "unknown task")
+        if not (isinstance(name, str) and isinstance(id_, str)):
+            return
+        if not name.startswith(_OURS):
+            self.app.backend.mark_as_failure(id_, NotRegistered(name))
+        if self.event_dispatcher:
+            self.event_dispatcher.send("task-failed", uuid=id_, exception=f"NotRegistered({name!r})")
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=id_)
+
+
+def _problem(message: Any) -> str | None:
+    # Protocol 1 has its task in the body: Celery's own checks, and the net around them, must do.
+    return task_problem(message.headers, message.payload) if "task" in message.headers else None
+
+
+def _reason(error: Exception) -> str:
+    """In words that quote nothing of the body: an exception's text often does."""
+    if isinstance(error, ContentDisallowed):
+        return "its content type is not accepted"
+    if isinstance(error, InvalidTaskError):
+        return "Celery refuses one of its headers"
+    if isinstance(error, DecodeError):
+        return "its body cannot be decoded"
+    return f"{type(error).__name__} while it was taken in"

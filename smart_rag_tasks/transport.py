@@ -1,0 +1,234 @@
+"""kombu's Redis transport, made safe against messages it cannot handle; and publishing many messages at once.
+
+`install` puts it under kombu's own names ``redis``, ``rediss`` and ``sentinel`` (naming a custom transport in
+the URL instead would drop TLS and rewrite Sentinel). What it finds unfit goes to the dead list (``dead_list``).
+Celery's part of the guard, at the level of tasks, is ``consumer``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+from kombu import transport as transports
+from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined]  # newer than the stubs
+from kombu.transport import redis as kombu_redis
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps, loads
+
+from . import dead_list
+from .envelopes import envelope_problem
+from .errors import BrokerUnreachable
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    class _Base(kombu_redis.Channel):
+        """What the published type stubs leave out."""
+
+        pool: redis.ConnectionPool
+        qos: Any
+        _fanout_to_queue: dict[str, str]
+
+        def _create_client(self, asynchronous: bool = False) -> Any: ...
+        def _deliver_fanout_message(self, message: Any, exchange: str) -> bool: ...
+        def _do_restore_message(
+            self, payload: Any, exchange: Any, routing_key: Any, pipe: Any, leftmost: bool = False
+        ) -> None: ...
+
+else:
+    _Base = object
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of one message; larger ones are put aside unread. Settable as a transport option. Far above what we send:
+#: 1 MB of chunks is 3 MB when every character is escaped, and 4 MB in base64.
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+
+#: What kombu and json raise over a message that is not what they expect. KeyError is not among them: kombu counts
+#: it as a lost connection, so each place where it could come from a message is checked beforehand.
+UNFIT: Final = (ValueError, TypeError, AttributeError, RecursionError)
+
+#: Stands for the queue of a message that does not say where it came from.
+UNACKNOWLEDGED: Final = "unacked"
+
+
+def install() -> None:
+    """Make every Redis connection of kombu in this process a guarded one. Any number of times."""
+    guarded = {"redis": "Guarded", "rediss": "Guarded", "sentinel": "GuardedSentinel"}
+    for alias, name in guarded.items():
+        transports.TRANSPORT_ALIASES[alias] = f"{__name__}:{name}Transport"
+        cached: dict[str, Any] = transports._transport_cache  # type: ignore[attr-defined]  # not in the stubs
+        cached.pop(alias, None)
+
+
+class Guard(_Base):
+    """A mixin for kombu's Redis channels: unfit messages are put aside before anything can stumble over them."""
+
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_message_bytes")
+    max_message_bytes = MAX_MESSAGE_BYTES
+
+    def problem_of(self, raw: bytes) -> str | None:
+        """Why this cannot be delivered, None when it can."""
+        if len(raw) > self.max_message_bytes:
+            return f"larger than {self.max_message_bytes} bytes"
+        try:
+            return envelope_problem(loads(raw.decode("utf-8")))
+        except UnicodeDecodeError:
+            return "not UTF-8"
+        except UNFIT:
+            return "not JSON"
+
+    def bury(self, queue: str, reason: str, raw: bytes) -> None:
+        """Put a message aside. It is gone from its queue already, so a failure here can only be told."""
+        logger.error("message put aside queue=%r reason=%r bytes=%d", queue, reason, len(raw))
+        try:
+            # Not kombu's own client: that one prefixes the keys of some commands and not of others.
+            with redis.Redis(connection_pool=self.pool) as client:
+                dead_list.bury(client, queue, reason, raw, key=self.global_keyprefix + dead_list.DEAD_LIST)
+        except redis.RedisError as error:
+            logger.error("message not kept queue=%r error=%s", queue, type(error).__name__)  # noqa: TRY400
+
+    # -- from a queue: BRPOP's reply is looked at before kombu gets it; None tells kombu that nothing came
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        client = super()._create_client(asynchronous)
+        if asynchronous:
+            given = client.response_callbacks.get("BRPOP", lambda reply, **options: reply)
+            client.set_response_callback("BRPOP", lambda reply, **options: self._sound(given(reply, **options)))
+        return client
+
+    def _sound(self, reply: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
+        if not reply:
+            return None
+        key, raw = reply
+        problem = self.problem_of(raw)
+        if problem is None:
+            return reply
+        self.bury(bytes_to_str(key).removeprefix(self.global_keyprefix).split(self.sep)[0], problem, raw)
+        return None
+
+    # -- from a broadcast: nothing durable is lost with it
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
+        problem = envelope_problem(message)
+        if problem is None and exchange in self._fanout_to_queue:
+            return bool(super()._deliver_fanout_message(message, exchange))
+        logger.error("broadcast dropped exchange=%r reason=%r", exchange, problem or "nobody asked for it")
+        return False
+
+    # -- from the unacknowledged messages of a dead worker, which may have run without this guard
+
+    def _do_restore_message(
+        self, payload: Any, exchange: Any, routing_key: Any, pipe: Any, leftmost: bool = False
+    ) -> None:
+        problem = envelope_problem(payload)
+        if problem is None and not (isinstance(exchange, str) and isinstance(routing_key, str)):
+            problem = "no destination"
+        if problem is not None:  # kombu would log all of it, and drop it
+            self.bury(_text(routing_key), problem, dumps(payload).encode())
+            return
+        super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
+
+    def bury_unacknowledged(self, tag: str) -> None:
+        """Put aside what is stored under a delivery tag and cannot be read."""
+        with self.conn_or_acquire() as client:
+            raw = client.hget(self.unacked_key, tag)
+            if raw is not None:
+                self.bury(UNACKNOWLEDGED, "an unacknowledged message that cannot be read", raw)
+            self.qos._remove_from_indices(tag).execute()
+
+
+class GuardedQoS(kombu_redis.QoS):
+    """kombu's list of unacknowledged messages; an unreadable one stops neither the sweep nor a worker's start."""
+
+    channel: Any
+
+    def restore_by_tag(self, tag: str, client: Any | None = None, leftmost: bool = False) -> None:
+        try:
+            super().restore_by_tag(tag, client=client, leftmost=leftmost)
+        except UNFIT:
+            self.channel.bury_unacknowledged(tag)
+
+
+class GuardedChannel(Guard, kombu_redis.Channel):
+    """A guarded channel of one Redis."""
+
+    QoS = GuardedQoS
+
+
+class GuardedSentinelChannel(Guard, kombu_redis.SentinelChannel):
+    """A guarded channel of a Redis found through Sentinel."""
+
+    QoS = GuardedQoS
+
+
+class GuardedTransport(kombu_redis.Transport):
+    """What ``redis://`` and ``rediss://`` mean after `install`."""
+
+    Channel = GuardedChannel
+
+
+class GuardedSentinelTransport(kombu_redis.SentinelTransport):
+    """What ``sentinel://`` means after `install`."""
+
+    Channel = GuardedSentinelChannel
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+@contextmanager
+def broker_client(app: Celery) -> Iterator[redis.Redis]:
+    """A client of the broker's Redis (bytes), whatever its URL means: for the functions of ``dead_list``."""
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        yield redis.Redis(connection_pool=channel.pool)
+
+
+#: The producer of the `batch_publishing` block that this thread is in.
+_lent: ContextVar[Any] = ContextVar("lent", default=None)
+
+
+@contextmanager
+def batch_publishing(app: Celery) -> Iterator[None]:
+    """Send all tasks that are published in the block in one go when it ends; if it raises, none of them.
+
+    ``with batch_publishing(app): signature.apply_async()``: a chord of n header tasks takes one round trip instead
+    of n. Never wait for a result in the block. Raises BrokerUnreachable: how much arrived is then unknown.
+    """
+    _let_lend(app)
+    producer: Any  # the stubs know no batches
+    with app.producer_pool.acquire(block=True) as producer:
+        if not producer.supports_batch_publish:
+            logger.warning("messages are sent one by one: remove retry_on_timeout from broker_transport_options")
+        try:
+            with producer.batch():
+                token = _lent.set(producer)
+                try:
+                    yield
+                finally:
+                    _lent.reset(token)
+        except BatchPublishError as error:
+            raise BrokerUnreachable("the broker broke off while tasks were sent to it") from error
+
+
+def _let_lend(app: Any) -> None:
+    """Make the app use the block's producer wherever it would take one from its pool.
+
+    Handing it to ``apply_async(producer=…)`` is not enough: a chord does not pass it on to its header.
+    """
+    acquire = app.producer_or_acquire
+    if getattr(acquire, "lends", False):
+        return
+
+    def producer_or_acquire(producer: Any = None) -> Any:
+        return acquire(producer or _lent.get())
+
+    producer_or_acquire.lends = True  # type: ignore[attr-defined]
+    app.producer_or_acquire = producer_or_acquire
