@@ -20,7 +20,7 @@ _settings = get_settings()
 # -- where
 broker_url = _settings.broker_url
 result_backend = _settings.result_backend
-imports = ("smart_rag_tasks.tasks",)
+imports = ("smart_rag_tasks.signals", "smart_rag_tasks.tasks", "smart_rag_tasks.maintenance")
 
 # -- what travels: JSON, never pickle
 task_serializer = result_serializer = event_serializer = "json"

@@ -10,17 +10,18 @@ from celery import Task
 from celery.canvas import Signature
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
-from sqlalchemy import Row
 
 from . import names, pipelines
+from .announcements import deliver_ending, send_callback, send_result, settle, tell
 from .base_task import BaseTask
 from .celery import app
 from .dispatch import submit
 from .errors import InvalidChunks, StoreUnavailable
-from .models import TERMINAL, Json, Lane
+from .models import Json, Lane
 from .stages import delivery, generation, planning, single
 from .stages.environment import Environment, environment
-from .stages.finish import Ending, finish, result_of
+from .stages.finish import finish
+from .stages.sinking import feed, remove
 
 #: The store is away for longer than a stage waits: the message goes back, with a short pause.
 _PATIENT: dict[str, Any] = {
@@ -181,51 +182,14 @@ def _end(env: Environment, run_id: str) -> Json:
     ending = finish(env, run_id, announce=False)
     if ending is None:
         raise Ignore("chunks are still open")
-    _deliver(env, ending)
+    deliver_ending(env, ending)
     return asdict(ending.result)
-
-
-def settle(env: Environment, run_id: str) -> bool:
-    """End a run from outside its chord, if it can be ended; True if it has ended."""
-    ending = finish(env, run_id)
-    if ending is not None:
-        _deliver(env, ending)
-    return ending is not None
-
-
-def _deliver(env: Environment, ending: Ending) -> None:
-    """Results and callbacks at once; sinks, which may be slow, by a task of their own."""
-    if ending.made:
-        delivery.deliver(env, {"result": _result, "callback": _callback}, run_id=ending.result.run_id)
-        if env.settings.sink:
-            deliver_outbox.apply_async()
-
-
-def _result(_env: Environment, entry: Row[Any]) -> None:
-    pipelines.store_result(entry.run_id, entry.payload)
-
-
-def _callback(_env: Environment, entry: Row[Any]) -> None:
-    Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))
-
-
-def tell(env: Environment, run_id: str, stage: str) -> None:
-    """Send a PROGRESS update with the store's numbers, unless the run has ended."""
-    progress = planning.progress_of(env, run_id, stage)
-    if progress is None:
-        return
-    app.backend.store_result(run_id, progress, "PROGRESS")
-    run = planning.look(env, run_id)
-    if run.status in TERMINAL:  # it ended meanwhile: a late PROGRESS must not stand over its result
-        pipelines.store_result(run_id, asdict(result_of(run)))
 
 
 @app.task(bind=True, name=names.DELIVER_OUTBOX, ignore_result=True)
 def deliver_outbox(self: Task[Any, Any]) -> None:
     """Empty the outbox of what is due."""
-    from .stages.sinking import feed, remove
-
-    handlers = {"result": _result, "callback": _callback, "sink": feed, "sink_delete": remove}
+    handlers = {"result": send_result, "callback": send_callback, "sink": feed, "sink_delete": remove}
     delivery.deliver(environment(), handlers)
 
 

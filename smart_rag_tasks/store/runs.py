@@ -178,3 +178,16 @@ def drop_left_over_chunks(connection: Connection, document_id: str, run_id: str)
     """Delete the document's chunks that the run does not list; returns their ids."""
     statement = delete(chunks).where(chunks.c.document_id == document_id, chunks.c.run_id != run_id)
     return list(connection.execute(statement.returning(chunks.c.chunk_id)).scalars())
+
+
+def set_status(connection: Connection, run_id: str, status: str) -> None:
+    """Pause or resume a run that has not ended."""
+    statement = update(runs).where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
+    connection.execute(statement.values(status=status))
+
+
+def forget_messages(connection: Connection, run_id: str) -> None:
+    """Take the run's messages for lost: the next sweep sends them."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(published_at=0.0, redrives=0))
+    statement = update(batches).where(batches.c.run_id == run_id, batches.c.state == "open")
+    connection.execute(statement.values(published_at=0.0, redrives=0))

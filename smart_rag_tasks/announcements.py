@@ -1,0 +1,55 @@
+"""What others hear of a run: PROGRESS while it runs, its result and callbacks when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from celery.canvas import Signature
+from sqlalchemy import Row
+
+from . import names
+from .celery import app
+from .dispatch import engine
+from .models import TERMINAL
+from .stages import delivery, planning
+from .stages.environment import Environment
+from .stages.finish import Ending, finish, result_of
+
+
+def tell(env: Environment, run_id: str, stage: str) -> None:
+    """Send a PROGRESS update with the store's numbers, unless the run has ended."""
+    progress = planning.progress_of(env, run_id, stage)
+    if progress is None:
+        return
+    app.backend.store_result(run_id, progress, "PROGRESS")
+    run = planning.look(env, run_id)
+    if run.status in TERMINAL:  # it ended meanwhile: a late PROGRESS must not stand over its result
+        engine(run.engine).store_result(run_id, asdict(result_of(run)))
+
+
+def settle(env: Environment, run_id: str) -> bool:
+    """End a run from outside its chord, if it can be ended; True if it has ended."""
+    ending = finish(env, run_id)
+    if ending is not None:
+        deliver_ending(env, ending)
+    return ending is not None
+
+
+def deliver_ending(env: Environment, ending: Ending) -> None:
+    """Results and callbacks at once; sinks, which may be slow, by a task of their own."""
+    if ending.made:
+        delivery.deliver(env, {"result": send_result, "callback": send_callback}, run_id=ending.result.run_id)
+        if env.settings.sink:
+            app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
+
+
+def send_result(env: Environment, entry: Row[Any]) -> None:
+    """Give a run's result to its engine's result backend."""
+    run = planning.look(env, entry.run_id)
+    engine(run.engine).store_result(entry.run_id, entry.payload)
+
+
+def send_callback(_env: Environment, entry: Row[Any]) -> None:
+    """Publish a callback with the final dict."""
+    Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))
