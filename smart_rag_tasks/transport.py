@@ -196,7 +196,7 @@ _lent: ContextVar[Any] = ContextVar("lent", default=None)
 
 
 @contextmanager
-def batch_publishing(app: Celery) -> Iterator[None]:
+def batch_publishing(app: Celery) -> Iterator[Any]:
     """Send all tasks that are published in the block in one go when it ends; if it raises, none of them.
 
     ``with batch_publishing(app): signature.apply_async()``: a chord of n header tasks takes one round trip instead
@@ -211,7 +211,7 @@ def batch_publishing(app: Celery) -> Iterator[None]:
             with producer.batch():
                 token = _lent.set(producer)
                 try:
-                    yield
+                    yield producer
                 finally:
                     _lent.reset(token)
         except BatchPublishError as error:
