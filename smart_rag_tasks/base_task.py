@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Task
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from .arguments import shown, shown_message, shown_result
 from .transport import batch_publishing
 
 logger = logging.getLogger(__name__)
-
-#: Characters of one argument that headers, events and Flower show.
-SHOWN = 60
-
-
-def brief(value: object) -> str:
-    """An argument as people see it: ids and numbers as they are, never a text that may be a chunk's."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {brief(item)}" for key, item in value.items() if key in _TELLING) + "}"
-    if isinstance(value, (list, tuple)):
-        return f"[{len(value)} items]"
-    if isinstance(value, str) and len(value) > SHOWN:
-        return f"'{value[: SHOWN - 1]}…'" if " " not in value and "\n" not in value else f"[{len(value)} characters]"
-    return repr(value)
-
-
-#: Keys of dicts, and keyword arguments, that may be shown.
-_TELLING = frozenset({"run_id", "document_id", "number", "batches", "redriven", "lane", "name", "path", "force"})
-
-
-def brief_args(args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, str]:
-    """``argsrepr`` and ``kwargsrepr`` for a message."""
-    return {
-        "argsrepr": "(" + ", ".join(brief(item) for item in args or ()) + ")",
-        "kwargsrepr": brief(dict(kwargs or {})),
-    }
 
 
 class StoreBackedRequest(Request):
@@ -47,6 +21,22 @@ class StoreBackedRequest(Request):
     The store counts the death (the lease's owner is gone) and works chunk by chunk then; failing here would only
     break the chord, whose body would never run.
     """
+
+    _type: str
+    _request_dict: dict[str, Any]
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        """Also for producers that are not ours: what they say of their arguments may be a chunk's text."""
+        super().__init__(message, **options)
+        words = shown_message(self._type, self._request_dict, self.args, self.kwargs)
+        self._argsrepr, self._kwargsrepr = words["argsrepr"], words["kwargsrepr"]
+        self._request_dict.update(words)
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Tell Flower and other listeners; a result that may hold text is not told."""
+        if "result" in fields:
+            fields["result"] = shown_result(self._type, fields["result"])
+        super().send_event(type, **fields)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Soft: the generator gets SoftTimeLimitExceeded. Hard: the child is killed, the message comes again."""
@@ -66,7 +56,7 @@ class BaseTask(Task[Any, Any]):
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """Publish, with arguments shortened in the headers: events and Flower never see a chunk's text."""
-        for name, value in brief_args(args, kwargs).items():
+        for name, value in shown(self.name, args, kwargs).items():
             options.setdefault(name, value)
         return super().apply_async(args, kwargs, *more, **options)
 

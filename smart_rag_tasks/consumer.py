@@ -19,6 +19,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils.json import dumps
 
 from .envelopes import task_problem
+from .instrumentation import context
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ class GuardedConsumer(Consumer):
         handle = super().create_task_handler(*args, **kwargs)
 
         def guarded(message: Any) -> None:
+            with context.bound(context.of_message(message.headers)):
+                take(message)
+
+        def take(message: Any) -> None:
             try:
                 problem = _problem(message)
                 if problem:

@@ -42,6 +42,7 @@ def batches(document_id: str, run_id: str, numbers: Iterable[int], lane: str) ->
 def _batch(document_id: str, run_id: str, number: int, lane: str, **kwargs: Any) -> Signature[Any]:
     step = _step(names.GENERATE_BATCH, run_id, number, lane=lane, **kwargs)
     step.options.update(argsrepr=f"({document_id[:60]!r}, batch {number})", kwargsrepr="{}")
+    step.options["headers"] = {"document_id": document_id, "run_id": run_id, "batch": number}  # for log lines
     return step
 
 

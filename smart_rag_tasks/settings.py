@@ -6,6 +6,7 @@ A wrong value raises :class:`~smart_rag_tasks.errors.InvalidSettings` with the v
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from functools import lru_cache
@@ -129,6 +130,8 @@ class Settings(BaseSettings):
     # -- RQ, for rollback only
     use_celery: bool = Field(True, alias="USE_CELERY")
     celery_ratio: float | None = Field(None, alias="SMART_RAG_CELERY_RATIO", ge=0.0, le=1.0)
+    #: The Redis of the RQ installation; "" means REDIS_URL.
+    rq: str = Field("", alias="SMART_RAG_RQ_URL")
 
     @field_validator("use_celery", mode="before")
     @classmethod
@@ -145,7 +148,10 @@ class Settings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
+        """In capitals; Celery itself sets the variable to the number, or to nothing, in a worker's processes."""
+        if not isinstance(value, str):
+            return value
+        return logging.getLevelName(int(value)) if value.isdecimal() else value.upper() or "INFO"
 
     @model_validator(mode="after")
     def _relations(self) -> Settings:
@@ -179,6 +185,11 @@ class Settings(BaseSettings):
     def result_backend(self) -> str:
         """The result backend's URL."""
         return self.backend or self.redis_url
+
+    @property
+    def rq_url(self) -> str:
+        """The URL of RQ's Redis."""
+        return self.rq or self.redis_url
 
     @property
     def payload_key_list(self) -> tuple[str, ...]:

@@ -122,7 +122,8 @@ class _Renewer:
                 if not batches.renew_lease(connection, lease.run_id, lease.number, owner=lease.owner, until=until):
                     lease.lost.set()
         except SmartRagError:
-            logger.warning("the lease could not be renewed; trying again", exc_info=True)
+            ids = {"document_id": lease.document_id, "run_id": lease.run_id, "batch": lease.number}
+            logger.warning("the lease could not be renewed; trying again", exc_info=True, extra=ids)
 
 
 _renewer = _Renewer()

@@ -1,0 +1,80 @@
+"""Celery's signals that logging hangs on: set-up, and the ids that stand on every line of a task.
+
+Imported by ``celery`` for every process that uses the app. No receiver here connects to anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any, Final
+
+import click
+from celery import current_app, signals
+from celery.app import trace
+
+from .arguments import ids_in
+from .instrumentation import context, logs
+from .settings import get_settings
+
+#: The header that says when a message was sent, in seconds since the epoch: the age of a queue's oldest message.
+SENT_AT: Final = "sent_at"
+
+# Celery's own lines: without results (they may hold text), with arguments as `arguments` shows them, and without the
+# id, which stands at the end of the line with the others.
+trace.LOG_RECEIVED = "Task %(name)s received %(args)s"
+trace.LOG_SUCCESS = "Task %(name)s succeeded in %(runtime).3f s"
+
+
+@signals.setup_logging.connect
+def set_up_logging(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
+    """Our handler and format in worker, beat and Flower. ``-l`` and ``-f`` win over the settings."""
+    settings = get_settings()
+    level = loglevel if loglevel and _was_given("loglevel") else settings.log_level
+    logs.configure(level, kind=settings.log_format, file=logfile or settings.log_file)
+    if current_app.conf.worker_redirect_stdouts:
+        current_app.log.redirect_stdouts(current_app.conf.worker_redirect_stdouts_level)
+
+
+def _was_given(option: str) -> bool:
+    """Whether the option was given on the command line; True where there is none (an embedded worker)."""
+    line = click.get_current_context(silent=True)
+    return line is None or line.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+
+
+@signals.before_task_publish.connect
+def label_message(sender: str = "", body: Any = None, headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Write time and ids into the headers: the worker logs them before, and the monitor without, reading the body."""
+    if headers is None or "id" not in headers:  # protocol 1 is not ours
+        return
+    headers[SENT_AT] = round(time.time(), 3)
+    own = ids_in(sender, body[0], body[1]) if isinstance(body, (list, tuple)) else {}
+    for key, value in context.clean({**_inherited(own), **own}).items():
+        headers.setdefault(key, value)
+
+
+def _inherited(own: Mapping[str, object]) -> dict[str, str]:
+    """What a task's followers share with it: document and run, unless they name another run."""
+    around = context.current()
+    same = own.get("run_id", around.get("run_id")) == around.get("run_id")
+    return {key: around[key] for key in ("document_id", "run_id") if same and key in around}
+
+
+_tokens: dict[str, Token[Mapping[str, str]]] = {}
+
+
+@signals.task_prerun.connect
+def bind_ids(task_id: str, task: Any, args: Any = None, kwargs: Any = None, **_: Any) -> None:
+    """From here to the end of the task its ids stand on every line."""
+    headers = {key: task.request.get(key) for key in context.KEYS}
+    told = {key: value for key, value in headers.items() if value is not None}
+    _tokens[task_id] = context.bind({**told, **ids_in(task.name, args, kwargs), "task_id": task_id})
+
+
+@signals.task_postrun.connect
+def unbind_ids(task_id: str, **_: Any) -> None:
+    """The task has ended, with Celery's line about it."""
+    token = _tokens.pop(task_id, None)
+    if token is not None:
+        context.unbind(token)
