@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from .errors import InvalidSettings
 from .models import Json
-from .settings import Settings
+from .settings import Settings, get_settings
+from .stages import routing
 from .stages.ingest import Admission, Submission, admit
 from .stages.validation import valid_chunks, valid_document_id, valid_lane
 from .store import Store
@@ -52,9 +54,11 @@ def engine(name: str) -> Engine:
     raise InvalidSettings(f"engine {name}: there is none of that name")
 
 
-def choose_engine(_store: Store, _document_id: str) -> str:
-    """The engine of a new run."""
-    return "celery"
+def choose_engine(store: Store, settings: Settings, document_id: str) -> str:
+    """The engine of a new run; InvalidSettings, before anything is stored, when it is not installed."""
+    name = routing.choose(store, settings, document_id)
+    engine(name)
+    return name
 
 
 def submit(
@@ -85,15 +89,15 @@ def submit(
         chunks=checked,  # type: ignore[arg-type]  # None or what valid_chunks gave
         lane=valid_lane(lane),
         callbacks=callbacks,
-        engine=choose_engine(store, name),
         **wishes,
     )
-    return enter(store, wish, entered)
+    return enter(store, wish, entered, settings=settings)
 
 
-def enter(store: Store, wish: Submission, entered: str = "") -> Admission:
+def enter(store: Store, wish: Submission, entered: str = "", *, settings: Settings | None = None) -> Admission:
     """Store a submission that was validated, and dispatch its run unless the engine ``entered`` has it."""
-    admission = admit(store, wish)
+    chosen = wish.engine or choose_engine(store, settings or get_settings(), wish.document_id)
+    admission = admit(store, replace(wish, engine=chosen))
     if admission.created and admission.engine != entered:
         dispatch(admission)
     return admission

@@ -18,6 +18,10 @@ QUEUES: Final[tuple[str, ...]] = (PRIORITY_QUEUE, MAINTENANCE, DEFAULT, METADATA
 #: What the worker reserved for people who wait serves.
 RESERVED_QUEUES: Final[tuple[str, ...]] = (PRIORITY_QUEUE, MAINTENANCE)
 
+# -- engines, as runs name theirs
+CELERY: Final = "celery"
+RQ: Final = "rq"
+
 _PREFIX: Final = "smart_rag_tasks."
 
 PROCESS_DOCUMENT_PIPELINE: Final = _PREFIX + "process_document_pipeline"

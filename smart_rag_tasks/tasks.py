@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from celery import Task
@@ -15,13 +16,15 @@ from . import names, pipelines
 from .announcements import deliver_ending, send_callback, send_result, settle, tell
 from .base_task import BaseTask
 from .celery import app
-from .dispatch import submit
+from .dispatch import enter, submit
 from .errors import InvalidChunks, StoreUnavailable
 from .models import Json, Lane
-from .stages import delivery, generation, planning, single
+from .stages import delivery, files, generation, planning, single
 from .stages.environment import Environment, environment
 from .stages.finish import finish
+from .stages.ingest import submission_of_file
 from .stages.sinking import feed, remove
+from .stages.validation import valid_lane
 
 #: The store is away for longer than a stage waits: the message goes back, with a short pause.
 _PATIENT: dict[str, Any] = {
@@ -124,6 +127,18 @@ def message_size(chunks: Any) -> int:
         return 0
     texts = (item.get("text", "") for item in chunks if isinstance(item, dict))
     return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+
+
+@app.task(bind=True, name=names.INGEST_FILE, ignore_result=True, **_PATIENT)
+def ingest_file(self: Task[Any, Any], path: str, lane: str = Lane.BULK) -> str:
+    """Parse a file below the allowed folders and submit it; returns the run's id."""
+    env = environment()
+    parsed = files.parse(env, files.allowed(Path(path), files.roots(env)))
+    settings = env.settings
+    wish = submission_of_file(
+        parsed, generator=settings.generator, options=settings.generator_options, lane=valid_lane(lane)
+    )
+    return enter(env.store, wish).run_id
 
 
 @app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT)

@@ -28,7 +28,8 @@ class Submission:
     generator: str
     options: Json = field(default_factory=dict)
     lane: Lane = Lane.BULK
-    engine: str = "celery"
+    #: "": let `dispatch` choose.
+    engine: str = ""
     #: Serialized signatures that get the final result.
     callbacks: Sequence[Json] = ()
     #: Generate again even what is there.

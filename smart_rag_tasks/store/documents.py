@@ -53,6 +53,11 @@ def listing(
     return list(connection.execute(query if limit is None else query.limit(limit)))
 
 
+def ids(connection: Connection) -> list[str]:
+    """All ids, in order."""
+    return list(connection.execute(select(documents.c.document_id).order_by(documents.c.document_id)).scalars())
+
+
 def count_by_status(connection: Connection) -> dict[str, int]:
     """How many documents have each status."""
     query = select(documents.c.status, func.count()).group_by(documents.c.status)

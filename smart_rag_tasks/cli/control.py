@@ -1,0 +1,95 @@
+"""What an operator does to a document: ``delete``, ``cancel``, ``pause``, ``resume``, ``retry``, ``regenerate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..models import Json
+from . import options
+
+
+def _client_and_id(store: str | None, document: str) -> tuple[Any, str]:
+    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_redis()
+    from ..client import Client
+    from ..stages.control import find_document
+
+    client = Client()
+    return client, find_document(client.env, document)
+
+
+def _say(as_json: bool, sentence: str, **facts: Any) -> None:
+    from . import output
+
+    record: Json = facts
+    if as_json:
+        output.print_json(record)
+    else:
+        output.console().print(sentence)
+
+
+@click.command("delete")
+@options.document
+@options.with_store
+@options.yes
+def delete_command(document: str, store: str | None, as_json: bool, yes: bool) -> None:
+    """Delete DOCUMENT and its chunks; what is under way for it ends."""
+    client, document_id = _client_and_id(store, document)
+    if not yes:
+        click.confirm(f"Delete {document_id} and all its chunks?", abort=True, err=True)
+    chunks = client.delete(document_id)
+    _say(as_json, f"{document_id} is deleted, {chunks} chunks.", document_id=document_id, chunks=chunks)
+
+
+@click.command("cancel")
+@options.document
+@options.with_store
+def cancel_command(document: str, store: str | None, as_json: bool) -> None:
+    """Stop the work on DOCUMENT; what has its metadata keeps it."""
+    client, document_id = _client_and_id(store, document)
+    run_id = client.cancel(document_id)
+    _say(as_json, f"{document_id} is cancelled; `retry` goes on.", document_id=document_id, run_id=run_id)
+
+
+@click.command("pause")
+@options.document
+@options.with_store
+def pause_command(document: str, store: str | None, as_json: bool) -> None:
+    """Let DOCUMENT wait; what a worker has in hand is finished."""
+    client, document_id = _client_and_id(store, document)
+    run_id = client.pause(document_id)
+    _say(as_json, f"{document_id} is paused; `resume` goes on.", document_id=document_id, run_id=run_id)
+
+
+@click.command("resume")
+@options.document
+@options.with_store
+def resume_command(document: str, store: str | None, as_json: bool) -> None:
+    """Let a paused DOCUMENT go on; the next sweep sends its work."""
+    client, document_id = _client_and_id(store, document)
+    run_id = client.resume(document_id)
+    _say(as_json, f"{document_id} goes on.", document_id=document_id, run_id=run_id)
+
+
+@click.command("retry")
+@options.document
+@options.with_store
+def retry_command(document: str, store: str | None, as_json: bool) -> None:
+    """Try the failed and the missing chunks of DOCUMENT again, and only those."""
+    client, document_id = _client_and_id(store, document)
+    run = client.retry(document_id)
+    _say(as_json, f"{document_id}: run {run.run_id} tries again.", document_id=document_id, run_id=run.run_id)
+
+
+@click.command("regenerate")
+@options.document
+@options.with_store
+@click.option("--stale", is_flag=True, envvar="SMART_RAG_STALE", show_envvar=True,
+              help="Only what another generator or version made.")  # fmt: skip
+def regenerate_command(document: str, store: str | None, as_json: bool, stale: bool) -> None:
+    """Generate the metadata of DOCUMENT again."""
+    client, document_id = _client_and_id(store, document)
+    run = client.regenerate(document_id, stale=stale)
+    _say(as_json, f"{document_id}: run {run.run_id} generates it again.", document_id=document_id, run_id=run.run_id)

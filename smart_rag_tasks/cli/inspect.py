@@ -1,0 +1,223 @@
+"""``status``, ``list``, ``show``, ``export``: what is done, what waits, what failed and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, TextIO
+
+import click
+
+from ..models import Json, RunStatus
+from . import options
+
+
+@click.command("status")
+@click.argument("document", required=False)
+@options.with_store
+@click.option("--watch", is_flag=True, envvar="SMART_RAG_WATCH", show_envvar=True, help="Live, until all has ended.")
+def status_command(document: str | None, store: str | None, as_json: bool, watch: bool) -> None:
+    """How far DOCUMENT is, or all of them in numbers with those under way and those in trouble."""
+    options.apply(SMART_RAG_STORE_URL=store)
+    from rich.live import Live
+
+    from ..client import Client
+    from . import output
+
+    client = Client()
+    if as_json:
+        output.print_json(_status(client, document))
+        return
+    if not watch:
+        output.console().print(_status_view(_status(client, document)))
+        return
+    with Live(console=output.console(), refresh_per_second=4) as live:
+        while True:
+            now = _status(client, document)
+            live.update(_status_view(now))
+            if not any(now["documents"].get(name, 0) for name in ("queued", "running")):
+                return
+            time.sleep(0.5)
+
+
+def _status(client: Any, document: str | None) -> Json:
+    """``documents`` by status, and ``shown``: the one asked for, or those under way or in trouble."""
+    from ..stages.control import find_document
+
+    if document is not None:
+        record = client.status(find_document(client.env, document))
+        return {"documents": {record["status"]: 1}, "shown": [record]}
+    interesting = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.FAILED)
+    shown = [
+        record
+        for status in (*interesting, RunStatus.COMPLETED_WITH_ERRORS)
+        for record in client.statuses(status=status, limit=10)
+    ]
+    return {"documents": client.counts(), "shown": shown}
+
+
+def _status_view(status: Json) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from . import output
+
+    counted = ", ".join(f"{count:,} {name}" for name, count in sorted(status["documents"].items()))
+    sentence = Text(f"Documents: {counted or 'none yet; `smart-rag-tasks run PATH` adds some'}")
+    if not status["shown"]:
+        return sentence
+    rows = [
+        (
+            record["document_id"],
+            output.status_text(record["status"]),
+            record["stage"],
+            output.counts(record),
+            record["failed"],
+            f"{record['percent']:.0f} %",
+            output.duration(record["seconds"]),
+        )
+        for record in status["shown"]
+    ]
+    columns = ("*Document", "Status", "Stage", ">Chunks", ">Failed", ">Done", ">Time")
+    return Group(sentence, Text(""), output.table(columns, rows))
+
+
+@click.command("list")
+@options.with_store
+@click.option(
+    "--status",
+    type=click.Choice([status.value for status in RunStatus]),
+    envvar="SMART_RAG_LIST_STATUS",
+    show_envvar=True,
+    help="Only documents of this status.",
+)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, envvar="SMART_RAG_LIST_LIMIT",
+              show_envvar=True, help="Documents at the most.")  # fmt: skip
+def list_command(store: str | None, as_json: bool, status: str | None, limit: int) -> None:
+    """Documents in the store, the newest first."""
+    options.apply(SMART_RAG_STORE_URL=store)
+    from ..client import Client
+    from . import output
+
+    records = Client().statuses(status=status, limit=limit)
+    if as_json:
+        output.print_json(records)
+        return
+    if not records:
+        output.console().print("No documents" + (f" with status {status}." if status else " yet."))
+        return
+    rows = [
+        (
+            record["document_id"],
+            record["title"],
+            output.counts(record),
+            record["language"],
+            output.status_text(record["status"]),
+        )
+        for record in records
+    ]
+    output.console().print(output.table(("*Document", "*Title", ">Chunks", "Lang", "Status"), rows))
+
+
+@click.command("show")
+@options.document
+@options.with_store
+@click.option("--chunks", type=click.IntRange(0), default=10, show_default=True, envvar="SMART_RAG_SHOW_CHUNKS",
+              show_envvar=True, help="Chunks to show; 0 for all.")  # fmt: skip
+def show_command(document: str, store: str | None, as_json: bool, chunks: int) -> None:
+    """The metadata of DOCUMENT (its id or a part of it), then its chunks with theirs."""
+    options.apply(SMART_RAG_STORE_URL=store)
+    from ..client import Client
+    from ..stages.control import find_document
+    from . import output
+
+    client = Client()
+    found = client.document(find_document(client.env, document))
+    if as_json:
+        output.print_json(found)
+        return
+    console = output.console()
+    console.print(_document_view(found))
+    shown = found["chunks"] if chunks == 0 else found["chunks"][:chunks]
+    for chunk in shown:
+        console.print(_chunk_view(chunk))
+    if len(found["chunks"]) > len(shown):
+        console.print(f"… {len(found['chunks']) - len(shown)} chunks more: --chunks 0 shows all", style="dim")
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in pairs:
+        if value:
+            grid.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+    return grid
+
+
+def _document_view(found: Json) -> Any:
+    from . import output
+
+    return _fields(
+        [
+            ("document", found["document_id"]),
+            ("title", found["title"]),
+            ("status", output.status_text(found["status"])),
+            ("language", found["language"]),
+            ("topics", ", ".join(found["topics"])),
+            ("summary", found["summary"]),
+            ("source", found["source"]),
+            ("generator", found["provenance"]["fingerprint"]),
+        ]
+    )
+
+
+def _chunk_view(chunk: Json) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from . import output
+
+    place = " › ".join(chunk["section_path"]) + (f", page {chunk['page']}" if chunk["page"] else "")
+    head = Text.assemble("\n", (f"{chunk['position'] + 1}  ", "bold"), (place or chunk["chunk_id"], "bold"))
+    meta = chunk["metadata"] or {}
+    return Group(
+        head,
+        _fields(
+            [
+                ("status", output.status_text(chunk["status"]) if chunk["status"] != "done" else ""),
+                ("error", f"{chunk['error']['kind']}: {chunk['error']['message']}" if chunk["error"] else ""),
+                ("context", chunk["context"]),
+                ("keywords", ", ".join(meta.get("keywords", ()))),
+                ("summary", meta.get("summary")),
+                ("entities", ", ".join(f"{item['text']} ({item['kind']})" for item in meta.get("entities", ())[:8])),
+                ("questions", "\n".join(meta.get("questions", ()))),
+                ("text", _start_of(chunk["text"])),
+            ]
+        ),
+    )
+
+
+def _start_of(text: str, characters: int = 150) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= characters else line[: characters - 1] + "…"
+
+
+@click.command("export")
+@click.argument("document", required=False)
+@options.store
+@click.option("--jsonl", "target", type=click.File("w", encoding="utf-8", lazy=True), default="-", show_default=True,
+              envvar="SMART_RAG_EXPORT", show_envvar=True, help="File to write; - is standard output.")  # fmt: skip
+def export_command(document: str | None, store: str | None, target: TextIO) -> None:
+    """One JSON line a chunk: text, metadata, context, provenance. Of DOCUMENT, or of all."""
+    options.apply(SMART_RAG_STORE_URL=store)
+    from ..client import Client
+    from ..stages.control import find_document
+
+    client = Client()
+    ids = [find_document(client.env, document)] if document else client.document_ids()
+    for record in client.records(ids):
+        target.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,0 +1,87 @@
+"""Options that several commands share. Each has an environment twin, shown in ``--help``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+document = click.argument("document")
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, envvar="SMART_RAG_JSON", show_envvar=True, help="Print JSON, for machines."
+)
+
+store = click.option(
+    "--store",
+    envvar="SMART_RAG_STORE_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="The store: a file, sqlite:///FILE or postgresql://…  [default: .smart_rag_tasks/store.db]",
+)
+
+generator = click.option(
+    "--generator",
+    envvar="SMART_RAG_GENERATOR",
+    show_envvar=True,
+    metavar="NAME",
+    help="extractive, openai, or module:attribute of your own.  [default: extractive]",
+)
+
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1, 512),
+    envvar="WORKER_CONCURRENCY",
+    show_envvar=True,
+    metavar="N",
+    help="Processes that generate.  [default: one a core]",
+)
+
+lane = click.option(
+    "--lane",
+    type=click.Choice(["bulk", "interactive"]),
+    default="bulk",
+    envvar="SMART_RAG_LANE",
+    show_envvar=True,
+    show_default=True,
+    help="interactive: before all bulk work.",
+)
+
+yes = click.option("--yes", is_flag=True, envvar="SMART_RAG_YES", show_envvar=True, help="Do not ask.")
+
+
+def store_url(value: str | None) -> str | None:
+    """A plain file name is a SQLite store."""
+    if value is None or "://" in value:
+        return value
+    return f"sqlite:///{Path(value).expanduser().resolve()}"
+
+
+def apply(**values: Any) -> None:
+    """Put options that were given into the environment: settings and child processes read them there."""
+    from .launch import set_environment
+
+    values["SMART_RAG_STORE_URL"] = store_url(values.get("SMART_RAG_STORE_URL"))
+    set_environment(**values)
+
+
+def find_redis() -> None:
+    """Without REDIS_URL, use the embedded server that `up` or `run` has running beside us, if there is one."""
+    if os.environ.get("REDIS_URL") or os.environ.get("CELERY_BROKER_URL"):
+        return
+    from ..redis_server import running_url
+    from ..settings import get_settings
+
+    running = running_url(Path(get_settings().home) / "redis")
+    if running is not None:
+        apply(REDIS_URL=running)
+
+
+def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that reads the store: ``--store`` and ``--json``."""
+    return store(as_json(command))

@@ -1,0 +1,91 @@
+"""Output for people and machines: tables that fit 80 columns, JSON on request, colours only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..models import Json
+
+#: Columns when the output is not a terminal.
+WIDTH = 80
+
+COLOURS = {
+    "completed": "green",
+    "completed_with_errors": "yellow",
+    "failed": "red",
+    "quarantined": "red",
+    "cancelled": "magenta",
+    "running": "cyan",
+    "queued": "blue",
+    "paused": "magenta",
+    "empty": "yellow",
+    "done": "green",
+    "unchanged": "green",
+    "refused": "red",
+}
+
+
+def console() -> Console:
+    """Standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def errors() -> Console:
+    """Standard error: progress, warnings, what is not data."""
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def status_text(status: str) -> Text:
+    """A status in its colour."""
+    return Text("with errors" if status == "completed_with_errors" else status, style=COLOURS.get(status, ""))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
+    """A table without frame, as wide as the console; ``>x`` is aligned right, ``*x`` shares the room that is left
+    (``**x`` gets twice as much), all other columns are never cut.
+    """
+    wide = any(name.startswith("*") for name in columns)
+    made = Table(title=title, box=None, padding=(0, 1), pad_edge=False, title_justify="left", header_style="bold")
+    made.expand = wide
+    for name in columns:
+        made.add_column(
+            name.strip(">*"),
+            justify="right" if name.startswith(">") else "left",
+            ratio=name.count("*") or None,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counts(record: Json) -> str:
+    """``12`` chunks, ``7/12`` while they are worked on, ``10+2 failed`` at the end with errors."""
+    if record["status"] in ("queued", "running", "paused"):
+        return f"{record['done']}/{record['total']}"
+    return str(record["total"])

@@ -1,0 +1,159 @@
+"""``run``: an embedded server and a worker, files in, metadata out; run again, it goes on or does what changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import SmartRagError
+from ..models import Json
+from . import options
+
+#: Seconds between two looks at the store.
+POLL = 0.15
+
+
+@click.command("run")
+@options.paths
+@options.with_store
+@options.workers
+@options.generator
+def run_command(
+    paths: tuple[Path, ...], store: str | None, as_json: bool, workers: int | None, generator: str | None
+) -> None:
+    """Give every document below PATHS its metadata, here and now.
+
+    Starts what it needs (an embedded Redis unless REDIS_URL is set, and a worker) and stops it again.
+    Run it again: only what changed is done. Exit code 0, or 1 if something failed, 2 for wrong usage.
+    """
+    options.apply(SMART_RAG_STORE_URL=store, WORKER_CONCURRENCY=workers, SMART_RAG_GENERATOR=generator)
+    from ..documents import find_files
+    from . import output
+
+    started = time.monotonic()
+    job = Job(find_files(paths))
+    try:
+        job.work()
+    except KeyboardInterrupt:
+        output.errors().print("Stopped. Nothing is lost: the same command goes on where this one was stopped.")
+        raise SystemExit(130) from None
+    if as_json:
+        output.print_json(job.records())
+    else:
+        job.show(time.monotonic() - started)
+    raise SystemExit(1 if job.failed() else 0)
+
+
+@dataclass
+class Job:
+    """The files of one ``run``."""
+
+    files: Sequence[Path]
+    #: Path, document id and run id of each file that was taken.
+    taken: list[tuple[Path, str, str]] = field(default_factory=list)
+    #: Path and reason of each file that was refused.
+    refused: list[tuple[Path, str]] = field(default_factory=list)
+    _client: Any = None
+    _records: list[Json] = field(default_factory=list)
+
+    def work(self) -> None:
+        """Start server and worker, submit, wait, stop them."""
+        from ..client import Client
+        from ..processes import Supervisor
+        from ..settings import get_settings
+        from . import launch
+
+        with ExitStack() as stack:
+            settings = stack.enter_context(launch.redis_for(get_settings()))
+            settings = launch.quick_shutdown(settings)
+            home = Path(settings.home)
+            home.mkdir(parents=True, exist_ok=True)
+            log = stack.enter_context((home / "run.log").open("a", encoding="utf-8"))
+            self._client = Client(settings)
+            workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
+            stack.enter_context(Supervisor(workers, out=log, colour=False))
+            self._follow()
+            self._records = self._collect()
+
+    def _follow(self) -> None:
+        from .progress import Bars
+
+        with Bars(len(self.files)) as bars:
+            for path in self.files:
+                self._submit(path)
+                bars.read(len(self.taken) + len(self.refused))
+                bars.generated(*self._counts())
+            while True:
+                done, total, open_runs = self._counts()
+                bars.generated(done, total, open_runs)
+                if not open_runs:
+                    return
+                time.sleep(POLL)
+
+    def _submit(self, path: Path) -> None:
+        try:
+            admission = self._client.submit_file(path)
+        except SmartRagError as error:
+            self.refused.append((path, str(error)))
+        else:
+            self.taken.append((path, admission.document_id, admission.run_id))
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Chunks done, chunks in all, and runs that have not ended."""
+        counts: tuple[int, int, int] = self._client.progress([run_id for _, _, run_id in self.taken])
+        return counts
+
+    def _collect(self) -> list[Json]:
+        return [self._client.summary(document_id, run_id) for _, document_id, run_id in self.taken]
+
+    def failed(self) -> bool:
+        """Whether a file was refused or a chunk failed."""
+        bad = ("completed_with_errors", "failed", "cancelled")
+        return bool(self.refused) or any(record["status"] in bad for record in self._records)
+
+    def records(self) -> list[Json]:
+        """One record a file, refused ones included."""
+        refused = [{"source": str(path), "status": "refused", "error": reason} for path, reason in self.refused]
+        return self._records + refused
+
+    def show(self, seconds: float) -> None:
+        """The table, what was refused and why, and a sentence."""
+        from . import output
+
+        console = output.console()
+        rows = [
+            (
+                record["document_id"],
+                record["title"],
+                output.counts(record),
+                record["language"],
+                ", ".join(record["keywords"]),
+                output.status_text("unchanged" if record["unchanged"] == record["total"] > 0 else record["status"]),
+                output.duration(record["seconds"]),
+            )
+            for record in self._records
+        ]
+        columns = ("**Document", "**Title", ">Chunks", "Lang", "***Top keywords", "Status", ">Time")
+        if rows:
+            console.print(output.table(columns, rows))
+        for path, reason in self.refused:
+            console.print(f"refused  {reason if path.name in reason else f'{path}: {reason}'}", style="red")
+        console.print(self._sentence(seconds))
+
+    def _sentence(self, seconds: float) -> str:
+        from .output import duration
+
+        total = sum(record["total"] for record in self._records)
+        unchanged = sum(record["unchanged"] for record in self._records)
+        failed = sum(record["failed"] for record in self._records)
+        words = f"{len(self._records)} documents, {total} chunks in {duration(seconds)}"
+        words += f": {total - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
+        if self.refused:
+            words += f"; {len(self.refused)} files refused"
+        return f"\n{words}. `smart-rag-tasks show DOCUMENT` shows one."

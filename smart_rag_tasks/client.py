@@ -1,0 +1,190 @@
+"""The application's side: submit, follow, cancel. Needs the store and the broker, no task code."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .dispatch import enter, submit
+from .errors import InvalidInput, SmartRagError, UnknownDocument
+from .models import TERMINAL, FinalResult, Json, Lane
+from .settings import Settings, get_settings
+from .stages import control, files, planning
+from .stages.environment import Environment
+from .stages.finish import result_of
+from .stages.ingest import Admission, submission_of_file
+from .stages.records import chunk_record, document_record
+from .store import documents as stored
+from .store import open_store
+from .store import runs as stored_runs
+
+
+class NotFinished(SmartRagError):
+    """The run has not ended within the time given; it goes on."""
+
+
+class Client:
+    """Submit documents and follow them: ``Client().submit("manual", chunks)``.
+
+    Every method raises StoreUnavailable when the store does not answer, and InvalidInput for what cannot be taken.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or get_settings()
+        self.env = Environment(self.settings, open_store(self.settings.store_url))
+
+    def submit(
+        self, document_id: str, chunks: Sequence[Json] | None = None, *, lane: str = Lane.BULK, force: bool = False
+    ) -> Admission:
+        """Store the chunks (None: those that are stored) and start a run; its id is in what is returned."""
+        return submit(self.env.store, self.settings, document_id, chunks, lane=lane, force=force)
+
+    def submit_file(self, path: Path, *, lane: str = Lane.BULK, engine: str = "") -> Admission:
+        """Parse a file here, store its chunks, start a run. Raises DocumentError. ``engine``: "" for the usual one."""
+        settings, parsed = self.settings, files.parse(self.env, path)
+        wish = submission_of_file(
+            parsed, generator=settings.generator, options=settings.generator_options, lane=Lane(lane), engine=engine
+        )
+        return enter(self.env.store, wish)
+
+    def status(self, document_id: str) -> Json:
+        """Status, stage and counts of a document's newest run."""
+        with self.env.store.read() as connection:
+            row = stored.get(connection, document_id)
+        if row is None:
+            raise UnknownDocument(f"{document_id}: no such document in the store")
+        return status_record(row)
+
+    def statuses(self, *, status: str | None = None, limit: int | None = None) -> list[Json]:
+        """The same for all documents, or those of one status, the newest first."""
+        with self.env.store.read() as connection:
+            return [status_record(row) for row in stored.listing(connection, status=status, limit=limit)]
+
+    def progress(self, run_ids: Sequence[str]) -> tuple[int, int, int]:
+        """Of these runs: chunks done, chunks in all, and how many runs have not ended."""
+        with self.env.store.read() as connection:
+            return stored_runs.totals(connection, run_ids)
+
+    def summary(self, document_id: str, run_id: str) -> Json:
+        """The status of a document with the counts of one of its runs, and its top keywords."""
+        with self.env.store.read() as connection:
+            row = stored.get(connection, document_id)
+            keywords = top_keywords(stored.top_keywords(connection, document_id, run_id), 3) if row else []
+        if row is None:
+            raise UnknownDocument(f"{document_id}: no such document in the store")
+        return status_record(row) | {"keywords": keywords}
+
+    def result(self, run_id: str, *, timeout: float = 0.0) -> FinalResult:
+        """The end of a run, waited for ``timeout`` seconds; NotFinished when it has not come."""
+        deadline = time.monotonic() + timeout
+        while True:
+            run = planning.look(self.env, run_id)
+            if run.status in TERMINAL:
+                return result_of(run)
+            if time.monotonic() >= deadline:
+                raise NotFinished(f"run {run_id} is {run.status} ({run.stage}); it goes on, ask again later")
+            time.sleep(0.05)
+
+    def counts(self) -> dict[str, int]:
+        """How many documents have each status."""
+        with self.env.store.read() as connection:
+            return stored.count_by_status(connection)
+
+    def document_ids(self) -> list[str]:
+        """The ids of all documents, in order."""
+        with self.env.store.read() as connection:
+            return stored.ids(connection)
+
+    def records(self, document_ids: Iterable[str]) -> Iterator[Json]:
+        """The chunks of these documents as records, read in pages."""
+        for document_id in document_ids:
+            with self.env.store.read() as connection:
+                row = stored.get(connection, document_id)
+                if row is not None:
+                    for chunk in stored.chunk_rows(connection, document_id):
+                        yield chunk_record(row, chunk)
+
+    def document(self, document_id: str) -> Json:
+        """A document's metadata, its chunks with theirs under ``chunks``."""
+        with self.env.store.read() as connection:
+            row = stored.get(connection, document_id)
+            if row is None:
+                raise UnknownDocument(f"{document_id}: no such document in the store")
+            chunks = [chunk_record(row, chunk) for chunk in stored.chunk_rows(connection, document_id)]
+        return document_record(row) | {"chunks": chunks}
+
+    def retry(self, document_id: str) -> Admission:
+        """Try the document's failed chunks again, with the generator of its newest run."""
+        run = self._newest_run(document_id)
+        if run.status in TERMINAL and not self._failed(document_id):
+            raise InvalidInput(f"{document_id}: has no failed chunks; `regenerate` does all of it again")
+        return submit(
+            self.env.store, self.settings, document_id, lane=run.lane, generator=run.generator, options=run.options
+        )
+
+    def regenerate(self, document_id: str, *, stale: bool = False) -> Admission:
+        """Generate the document's metadata again; ``stale``: only what another generator or version made."""
+        return submit(self.env.store, self.settings, document_id, force=not stale)
+
+    def cancel(self, document_id: str) -> str:
+        """Stop the work on a document; returns the run's id."""
+        return control.cancel(self.env, document_id)
+
+    def pause(self, document_id: str) -> str:
+        """Let the work on a document wait; returns the run's id."""
+        return control.pause(self.env, document_id)
+
+    def resume(self, document_id: str) -> str:
+        """Let a paused document go on; returns the run's id."""
+        return control.resume(self.env, document_id)
+
+    def delete(self, document_id: str) -> int:
+        """Delete a document with its chunks; returns how many there were."""
+        return control.delete(self.env, document_id)
+
+    def _newest_run(self, document_id: str) -> Any:
+        with self.env.store.read() as connection:
+            run = stored_runs.newest_of(connection, document_id)
+        if run is None:
+            raise UnknownDocument(f"{document_id}: no such document in the store")
+        return run
+
+    def _failed(self, document_id: str) -> bool:
+        with self.env.store.read() as connection:
+            states = ("failed", "quarantined")
+            return any(True for state in states for _ in stored.chunk_rows(connection, document_id, state=state))
+
+
+def top_keywords(metas: Sequence[Json], count: int) -> list[str]:
+    """The keywords that most of the chunks have, their rank in each counted too."""
+    weights: Counter[str] = Counter()
+    for meta in metas:
+        for rank, keyword in enumerate(meta["keywords"]):
+            weights[keyword] += 10 - min(rank, 9)
+    return [keyword for keyword, _ in weights.most_common(count)]
+
+
+def status_record(row: Any) -> Json:
+    """A document's row with its newest run as people and machines read it."""
+    done = (row.done or 0) + (row.unchanged or 0) + (row.failed or 0)
+    end = row.finished_at or time.time()
+    return {
+        "document_id": row.document_id,
+        "run_id": row.run_id,
+        "status": row.status,
+        "stage": row.stage,
+        "title": row.title,
+        "language": row.language,
+        "source": row.source,
+        "total": row.total or 0,
+        "done": done,
+        "failed": row.failed or 0,
+        "unchanged": row.unchanged or 0,
+        "percent": round(100 * done / row.total, 1) if row.total else 0.0,
+        "seconds": round(end - row.submitted_at, 3) if row.submitted_at else None,
+        "reason": row.reason or "",
+        "updated_at": row.updated_at,
+    }

@@ -1,0 +1,114 @@
+"""The requirements document's ``DocumentProcessor``: a folder in, a folder of JSON lines out, a vector store fed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .client import Client
+from .documents import find_files
+from .errors import InvalidInput, SmartRagError
+from .models import TERMINAL, Json, Lane
+from .sinks import VectorStore, load_sink
+from .stages.sinking import feed_document
+
+#: Seconds between two looks at the store.
+POLL = 0.1
+
+
+class DocumentProcessor:
+    """Scans a folder, stores its documents' chunks first, submits them, and writes the results as they end.
+
+    ``vector_store`` is any object with ``upsert(records)`` and ``delete(document_id, chunk_ids)``: fed here, as
+    documents end. Given as ``"module:attribute"``, the workers feed it (their SMART_RAG_SINK must name it too).
+    """
+
+    def __init__(
+        self,
+        input_dir: str | Path,
+        output_dir: str | Path,
+        vector_store: VectorStore | str | None = None,
+        *,
+        use_celery: bool | None = None,
+        lane: str = Lane.BULK,
+        client: Client | None = None,
+    ) -> None:
+        self.input_dir, self.output_dir = Path(input_dir), Path(output_dir)
+        if not self.input_dir.is_dir():
+            raise InvalidInput(f"input_dir: {self.input_dir} is no folder")
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.client = client or Client()
+        self.lane, self.use_celery = lane, use_celery
+        self.vector_store = self._sink(vector_store)
+        #: Files that were refused, and why.
+        self.refused: dict[str, str] = {}
+
+    def _sink(self, vector_store: VectorStore | str | None) -> VectorStore | None:
+        if not isinstance(vector_store, str):
+            return vector_store
+        load_sink(vector_store)  # a wrong name is an error here, not in a worker's log
+        if self.client.settings.sink != vector_store:
+            raise InvalidInput(
+                f"vector_store: the workers feed {vector_store} only if SMART_RAG_SINK={vector_store} is set for them"
+            )
+        return None
+
+    def submit(self) -> dict[str, str]:
+        """Parse, store and submit every document below ``input_dir``; returns run ids by document id."""
+        runs: dict[str, str] = {}
+        for path in find_files([self.input_dir]):
+            try:
+                admission = self.client.submit_file(path, lane=self.lane, engine=self._engine())
+            except SmartRagError as error:
+                self.refused[str(path)] = str(error)
+            else:
+                runs[admission.document_id] = admission.run_id
+        return runs
+
+    def _engine(self) -> str:
+        if self.use_celery is None:
+            return ""
+        return "celery" if self.use_celery else "rq"
+
+    def process(self, *, timeout: float = 3600.0) -> list[Json]:
+        """Submit, wait ``timeout`` seconds at the most, write; returns each document's final result."""
+        waiting = self.submit()
+        results: list[Json] = []
+        deadline = time.monotonic() + timeout
+        while waiting and time.monotonic() < deadline:
+            for document_id in self._ended(waiting):
+                results.append(self._take(document_id, waiting.pop(document_id)))
+            time.sleep(POLL if waiting else 0)
+        return results + [self.client.status(document_id) for document_id in waiting]
+
+    def _ended(self, waiting: Iterable[str]) -> list[str]:
+        records = [self.client.status(document_id) for document_id in waiting]
+        return [record["document_id"] for record in records if record["status"] in TERMINAL]
+
+    def _take(self, document_id: str, run_id: str) -> Json:
+        """Write the document's records, and feed the vector store of this process."""
+        write_jsonl(self.client, document_id, self.output_dir / f"{safe_name(document_id)}.jsonl")
+        if self.vector_store is not None:
+            feed_document(self.client.env, self.vector_store, document_id)
+        return self.client.status(document_id) | {"run_id": run_id}
+
+
+def safe_name(document_id: str) -> str:
+    """A document id as a file name."""
+    return "".join(char if char.isalnum() or char in "-_.," else "_" for char in document_id)[:200]
+
+
+def write_jsonl(client: Client, document_id: str, path: Path) -> None:
+    """A document's records as JSON lines in a file, whole or not at all."""
+    draft = path.with_suffix(path.suffix + ".part")
+    with draft.open("w", encoding="utf-8") as lines:
+        for record in client.records([document_id]):
+            lines.write(_line(record))
+    draft.replace(path)
+
+
+def _line(record: Any) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
