@@ -55,10 +55,8 @@ def engine(name: str) -> Engine:
 
 
 def choose_engine(store: Store, settings: Settings, document_id: str) -> str:
-    """The engine of a new run; InvalidSettings, before anything is stored, when it is not installed."""
-    name = routing.choose(store, settings, document_id)
-    engine(name)
-    return name
+    """The engine of a new run."""
+    return routing.choose(store, settings, document_id)
 
 
 def submit(
@@ -97,6 +95,7 @@ def submit(
 def enter(store: Store, wish: Submission, entered: str = "", *, settings: Settings | None = None) -> Admission:
     """Store a submission that was validated, and dispatch its run unless the engine ``entered`` has it."""
     chosen = wish.engine or choose_engine(store, settings or get_settings(), wish.document_id)
+    engine(chosen)  # raises, before anything is stored, when it is not installed
     admission = admit(store, replace(wish, engine=chosen))
     if admission.created and admission.engine != entered:
         dispatch(admission)

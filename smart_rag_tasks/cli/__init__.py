@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "Let a paused document go on."),
     "retry": ("control", "Try a document's failed chunks again."),
     "regenerate": ("control", "Generate a document's metadata again."),
+    "rq": ("rq", "RQ workers and their state, kept for a rollback."),
 }
 
 
