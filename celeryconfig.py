@@ -26,13 +26,17 @@ imports = ("smart_rag_tasks.signals", "smart_rag_tasks.tasks", "smart_rag_tasks.
 task_serializer = result_serializer = event_serializer = "json"
 accept_content = ["json"]
 result_accept_content = ["json"]
+if _settings.payload_key_list:  # then nothing that is not encrypted is accepted either
+    from smart_rag_tasks.encryption import celery_settings
+
+    globals().update(celery_settings(_settings.payload_key_list))
 enable_utc = True
 timezone = "UTC"
 
 # -- delivery: a message is acknowledged when its work is in the store
 task_acks_late = True
 task_reject_on_worker_lost = True
-task_acks_on_failure_or_timeout = True  # the store re-drives, and the store alone counts attempts
+task_acks_on_failure = task_acks_on_timeout = True  # the store re-drives, and the store alone counts attempts
 worker_prefetch_multiplier = 1
 task_track_started = False  # PROGRESS says more, and a late STARTED would overwrite it
 task_soft_time_limit = _settings.soft_time_limit
@@ -96,9 +100,15 @@ worker_hijack_root_logger = False
 worker_log_format = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
 worker_task_log_format = worker_log_format
 
-# -- beat
-beat_scheduler = "redbeat.RedBeatScheduler"
-beat_max_loop_interval = 10  # with RedBeat's defaults a dead beat is replaced after up to 30 minutes
-redbeat_redis_url = broker_url
-redbeat_lock_timeout = 60
+# -- beat: another one takes over at most lock + loop seconds after it died (with RedBeat's defaults: 30 minutes)
+beat_scheduler = "smart_rag_tasks.schedules:Scheduler"
+beat_max_loop_interval = 5
+redbeat_lock_timeout = 30
+redbeat_redis_url = broker_url if broker_url.startswith(("redis", "sentinel")) else result_backend
+redbeat_redis_options = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
 redbeat_key_prefix = "smart_rag_tasks:redbeat:"

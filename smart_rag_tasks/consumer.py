@@ -19,6 +19,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils.json import dumps
 
 from .envelopes import task_problem
+from .errors import ForgedPayload
 from .instrumentation import context
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,10 @@ class GuardedConsumer(Consumer):
 
     def put_aside(self, message: Any, reason: str) -> None:
         """Bury it and acknowledge it; where the broker is not Redis, its own dead-letter exchange gets it."""
+        mailbox = self.app.control.mailbox  # type: ignore[attr-defined]  # not in the stubs
+        if message.delivery_info.get("exchange") == mailbox.exchange.name:
+            logger.error("control command dropped reason=%r", reason)  # nobody would want it later
+            return
         bury = getattr(message.channel, "bury", noop)
         queue = message.delivery_info.get("routing_key") or ""
         if not message.acknowledged:
@@ -116,5 +121,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, InvalidTaskError):
         return "Celery refuses one of its headers"
     if isinstance(error, DecodeError):
+        if any(isinstance(cause, ForgedPayload) for cause in error.args):
+            return "not encrypted with a key of ours"
         return "its body cannot be decoded"
     return f"{type(error).__name__} while it was taken in"

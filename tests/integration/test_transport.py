@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,62 +14,12 @@ import pytest
 import redis
 from celery import chord
 from malformed_messages import MALFORMED, message, raw
+from worker_process import HERE, Worker, eventually, result_of, running
 
 from smart_rag_tasks.dead_list import DEAD_LIST, count, dead_messages, forget, requeue
 from smart_rag_tasks.errors import InvalidInput
 from smart_rag_tasks.redis_server import RedisServer
 from smart_rag_tasks.transport import Guard
-
-HERE = Path(__file__).parent
-ADD = "add"
-
-
-def eventually(what: Callable[[], Any], limit: float = 20.0) -> Any:
-    """The first true value of ``what()``, or its last one when the limit (seconds) is over."""
-    end = time.monotonic() + limit
-    while not (value := what()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return value
-
-
-class Worker:
-    """A prefork worker with two slots, in a process of its own."""
-
-    def __init__(self, url: str, log: Path, guard: bool = True) -> None:
-        self.log = log
-        env = os.environ | {"TEST_REDIS": url, "GUARD": "yes" if guard else "no", "PYTHONPATH": str(HERE)}
-        command = [sys.executable, "-m", "celery", "-A", "guarded_app", "worker", "-c", "2", "-l", "INFO"]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*command, "-n", f"{log.stem}@%h"], stdout=output, stderr=output, env=env, cwd=HERE
-            )
-
-    def ready(self) -> bool:
-        return bool(eventually(lambda: " ready." in self.text() or self.died())) and not self.died()
-
-    def died(self) -> bool:
-        return self.process.poll() is not None
-
-    def text(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@contextmanager
-def running(url: str, log: Path, guard: bool = True) -> Iterator[Worker]:
-    worker = Worker(url, log, guard)
-    try:
-        assert worker.ready(), worker.text()[-3000:]
-        yield worker
-    finally:
-        worker.stop()
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def worker(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """One guarded worker for most tests."""
-    with running(server.url, tmp_path_factory.mktemp("worker") / "guarded.log") as worker:
+    with running("guarded_app", tmp_path_factory.mktemp("worker") / "guarded.log", TEST_REDIS=server.url) as worker:
         yield worker
 
 
@@ -105,15 +52,14 @@ def app(server: RedisServer) -> Any:
     return guarded_app
 
 
-def result_of(client: redis.Redis, sent: dict[str, Any], limit: float = 20.0) -> Any:
-    """The stored result of a message, as soon as there is one."""
-    found = eventually(lambda: client.get(f"celery-task-meta-{sent['headers']['id']}"), limit)
-    return json.loads(found)["result"] if found else None
-
-
-def send(client: redis.Redis, sent: dict[str, Any]) -> dict[str, Any]:
+def send(client: redis.Redis, sent: dict[str, Any]) -> str:
+    """Its task id."""
     client.lpush(sent["properties"]["delivery_info"]["routing_key"], raw(sent))
-    return sent
+    return id_of(sent)
+
+
+def id_of(message: dict[str, Any]) -> str:
+    return str(message["headers"]["id"])
 
 
 def both_slots_work(client: redis.Redis) -> bool:
@@ -136,7 +82,7 @@ class TestMalformedMessages:
         assert missing == []
         assert {kept.queue for kept in dead.values()} == {"default"}
         assert "Connection to broker lost" not in worker.text()
-        assert client.exists("default", "unacked", "unacked_index") == 0
+        assert eventually(lambda: not client.exists("default", "unacked", "unacked_index"))
         assert 0 < client.ttl(DEAD_LIST) <= 7 * 86_400
 
     def test_broadcasts(self, client: redis.Redis, worker: Worker, app: Any) -> None:
@@ -161,8 +107,8 @@ class TestMalformedMessages:
         ours = send(client, message(task="smart_rag_tasks.of_the_next_version"))
         assert eventually(lambda: count(client) == 2)
         assert result_of(client, theirs)["exc_type"] == "NotRegistered"
-        assert not client.exists(f"celery-task-meta-{ours['headers']['id']}")
-        assert [kept.task for kept in dead_messages(client)] == [ours["headers"]["task"], "no.such.task"]
+        assert not client.exists(f"celery-task-meta-{ours}")
+        assert [kept.task for kept in dead_messages(client)] == ["smart_rag_tasks.of_the_next_version", "no.such.task"]
 
 
 class TestWorkersWithoutGuard:
@@ -174,7 +120,7 @@ class TestWorkersWithoutGuard:
     @pytest.mark.parametrize("kind", ["not JSON", "bad base64", "wrong body shape"])
     def test_die(self, own: RedisServer, tmp_path: Path, kind: str) -> None:
         """Why the guard is there; the day this fails, some of it can go."""
-        with running(own.url, tmp_path / "plain.log", guard=False) as worker:
+        with running("guarded_app", tmp_path / "plain.log", TEST_REDIS=own.url, GUARD="no") as worker:
             redis.Redis.from_url(own.url).lpush("default", MALFORMED[kind])
             assert eventually(worker.died)
 
@@ -191,8 +137,8 @@ class TestWorkersWithoutGuard:
         for tag, stored in left.items():
             client.hset("unacked", tag, stored)
             client.zadd("unacked_index", {tag: time.time() - 60})
-        with running(own.url, tmp_path / "guarded.log") as worker:
-            assert result_of(client, good) == 3
+        with running("guarded_app", tmp_path / "guarded.log", TEST_REDIS=own.url) as worker:
+            assert result_of(client, id_of(good)) == 3
             assert eventually(lambda: count(client) == len(left) - 1), worker.text()[-3000:]
             assert eventually(lambda: not client.exists("unacked", "unacked_index"))
 
@@ -232,7 +178,7 @@ class TestRequeue:
         [kept] = dead_messages(client)
         assert requeue(client, kept.id) == "default"
         assert count(client) == 0
-        assert result_of(client, sent) == 3
+        assert result_of(client, id_of(sent)) == 3
 
     def test_refuses_what_was_not_kept_whole(self, client: redis.Redis) -> None:
         from smart_rag_tasks.dead_list import bury
