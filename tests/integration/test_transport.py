@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -264,3 +265,35 @@ class TestBatchPublishing:
 
         with broker_client(app.app) as found:
             assert count(found) == 0
+
+
+class TestTheProduct:
+    NINE = tuple(MALFORMED)[:9]
+    PROGRAM = """
+from smart_rag_tasks import process_document_pipeline
+chunks = [{"chunk_id": "1", "text": "Redis keeps the queues. Celery runs the tasks."}]
+print(process_document_pipeline.delay("a document", chunks).get(timeout=40)["final_status"])
+"""
+
+    def test_nine_kinds_on_each_queue(self, tmp_path: Path) -> None:
+        from smart_rag_tasks.names import QUEUES
+
+        with RedisServer(tmp_path / "redis") as own:
+            env = {"REDIS_URL": own.url, "SMART_RAG_HOME": str(tmp_path / "home")}
+            client = redis.Redis.from_url(own.url)
+            with running("smart_rag_tasks", tmp_path / "product.log", **env) as worker:
+                for queue in QUEUES:
+                    for kind in self.NINE:
+                        client.lpush(queue, MALFORMED[kind])
+                done = subprocess.run(
+                    [sys.executable, "-c", self.PROGRAM],
+                    env={**os.environ, **env},
+                    cwd=tmp_path,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                assert done.stdout == "completed\n", done.stderr + worker.text()[-3000:]
+                assert eventually(lambda: count(client) == len(QUEUES) * len(self.NINE))
+                assert not worker.died()
+        assert "Connection to broker lost" not in worker.text()
