@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from kombu.utils.objects import cached_property
 
 from . import (
     logging_signals,  # noqa: F401 - its receivers connect at import
+    starting,  # noqa: F401 - so do its own
     transport,
 )
 from .bootsteps import SweepTimer
@@ -17,6 +20,16 @@ from .configuration import configuration
 transport.install()
 os.environ.setdefault("FLOWER_CONF", str(Path(__file__).with_name("flowerconfig.py")))  # else Flower starts wide open
 
-app = Celery("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTask")
+
+class Application(Celery):
+    """Celery with a worker that ends its soft shutdown when its work has ended."""
+
+    @cached_property
+    def Worker(self) -> Any:
+        """The class of the workers."""
+        return self.subclass_with_self("smart_rag_tasks.worker:Worker")  # type: ignore[arg-type]  # a name will do
+
+
+app = Application("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTask")
 app.config_from_object(configuration())
 app.steps["consumer"].add(SweepTimer)

@@ -24,8 +24,12 @@ def host() -> str:
     return f"{socket.gethostname()}/{namespace}"
 
 
-def _identify(pid: int) -> str:
-    return f"{host()}|{pid}|{psutil.Process(pid).create_time():.2f}"
+def identify(pid: int) -> str:
+    """A process of this host as an owner, "" when there is none of that pid."""
+    try:
+        return f"{host()}|{pid}|{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
 
 
 _me: tuple[int, str] | None = None
@@ -36,7 +40,7 @@ def me() -> str:
     global _me
     pid = os.getpid()
     if _me is None or _me[0] != pid:  # a fork inherits the parent's answer
-        _me = (pid, _identify(pid))
+        _me = (pid, identify(pid))
     return _me[1]
 
 
@@ -47,6 +51,6 @@ def is_dead(owner: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        return _identify(int(pid)) != owner or process.status() == psutil.STATUS_ZOMBIE
+        return identify(int(pid)) != owner or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

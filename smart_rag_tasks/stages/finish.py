@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,13 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ..errors import UnknownRun
+from ..errors import SmartRagError, UnknownRun
 from ..metadata import describe
 from ..models import TERMINAL, ChunkState, DocumentContext, DocumentMetadata, FinalResult, Json, RunStatus
 from ..store import admission, runs
 from ..store import outbox as mail
 from ..store.rows import chunk_of, metadata_of
 from .environment import Environment
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,14 @@ def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
     document = DocumentContext(run.document_id, run.title, run.language or "", run.source or "")
     with env.store.read() as connection:
         rows = runs.finished_chunks(connection, run.document_id, run.run_id)
-        return describe(generator, document, ((chunk_of(row), metadata_of(row.meta, row.tokens)) for row in rows))
+        pairs = ((chunk_of(row), metadata_of(row.meta, row.tokens)) for row in rows)
+        try:
+            return describe(generator, document, pairs)
+        except SmartRagError:
+            raise  # the store does not answer: the end waits
+        except Exception:  # somebody else's generator: it costs the document's summary, not its end
+            logger.exception("the generator's describe() raised; the document keeps its title only")
+            return DocumentMetadata(title=run.title)
 
 
 def _end(

@@ -141,6 +141,12 @@ def _write(connection: Connection, statement: Any, rows: Iterable[Json]) -> int:
     return connection.execute(statement, parameters).rowcount if parameters else 0
 
 
+def any_owned_by(connection: Connection, owners: Sequence[str]) -> bool:
+    """Whether one of these processes holds a lease."""
+    query = select(batches.c.number).where(batches.c.owner.in_(owners), batches.c.state == "open").limit(1)
+    return connection.execute(query).first() is not None
+
+
 def numbers_open(connection: Connection, run_id: str) -> list[int]:
     """The run's batches that are not done."""
     query = select(batches.c.number).where(batches.c.run_id == run_id, batches.c.state == "open")

@@ -5,7 +5,7 @@ Times are seconds since the epoch (float). ``run_id`` in ``documents`` is the fe
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 
@@ -149,6 +149,22 @@ schedules = Table(
     Column("builtin", Boolean, nullable=False, default=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+)
+
+#: What a re-scan knows of the files in watched folders: so that an unchanged file costs one stat.
+watched_files = Table(
+    "watched_files",
+    metadata,
+    Column("source", Text, primary_key=True),  # as in documents
+    Column("folder", Text, nullable=False),  # the watched folder it lies in
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("source_hash", String(64), nullable=False, default=""),  # "": not read by a scan yet
+    Column("sent_at", Float),  # handed to a worker, outcome unknown
+    Column("tries", Integer, nullable=False, default=0),  # of this content: ingests that were lost, or retries
+    Column("missing_since", Float),  # first scan that did not find it
+    Column("error", Text, nullable=False, default=""),  # why this content cannot be taken in
+    Index("watched_files_folder", "folder"),
 )
 
 #: Small facts that all processes share: the switch between engines, measured costs.

