@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need into .venv, locked and hashed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest suitable Python on PATH; `make PYTHON=/path/to/python demo` chooses another.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys, venv; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test test-unit test-faults test-docker chaos lint format lock wheel clean
+
+help:  ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with the venv module is needed (Debian: apt install python3-venv)"; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing locked packages into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@echo "Installing locked development packages into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.run  ## Run the pipeline over examples/documents: embedded Redis, real worker
+	@$(BIN)/smart-rag-tasks run examples/documents
+
+test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 4 minutes)
+	@$(BIN)/pytest
+
+test-unit: $(VENV)/.dev  ## The tests that need no server (seconds)
+	@$(BIN)/pytest tests/unit tests/architecture
+
+test-faults: $(VENV)/.dev  ## Kill, freeze and cut things, and count what is lost (8 minutes)
+	@$(BIN)/pytest tests/faults
+
+test-docker: $(VENV)/.dev  ## Containers: pytest-celery clusters and docker-compose.yml (6 minutes)
+	@$(BIN)/pytest tests/docker
+
+chaos: $(VENV)/.dev  ## Random faults for MINUTES=30 from SEED=1, then an audit
+	@$(BIN)/python tests/faults/chaos.py --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
+
+lint: $(VENV)/.dev  ## Lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.dev  ## Lock the requirements again
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build -o requirements/run.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -o requirements/dev.txt
+
+wheel: $(VENV)/.dev  ## Build the wheel into dist/
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## Remove what can be made again
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
