@@ -59,9 +59,7 @@ def _is_locked(path: Path) -> bool:
 class RedisServer:
     """One server on one folder, as a context manager; started again on the same folder, it finds its data."""
 
-    def __init__(
-        self, folder: Path, port: int = 0, *, password: str = "", start_timeout: float = 30.0
-    ) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, password: str = "", start_timeout: float = 30.0) -> None:
         self.folder = folder.expanduser().resolve()
         #: Where it listens; 0 until a free one was picked. Kept over stop() and start().
         self.port = port

@@ -116,9 +116,12 @@ class Guard(_Base):
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
         problem = envelope_problem(message)
-        if problem is None and exchange in self._fanout_to_queue:
-            return bool(super()._deliver_fanout_message(message, exchange))
-        logger.error("broadcast dropped exchange=%r reason=%r", exchange, problem or "nobody asked for it")
+        if problem is None:
+            try:
+                return bool(super()._deliver_fanout_message(message, exchange))
+            except (*UNFIT, KeyError) as error:  # gossip takes what it gets for an event
+                problem = f"{type(error).__name__} while it was taken in"
+        logger.error("broadcast dropped exchange=%r reason=%r", exchange, problem)
         return False
 
     # -- from the unacknowledged messages of a dead worker, which may have run without this guard

@@ -87,8 +87,9 @@ class TestMalformedMessages:
         assert 0 < client.ttl(DEAD_LIST) <= 7 * 86_400
 
     def test_broadcasts(self, client: redis.Redis, worker: Worker, app: Any) -> None:
-        for bad in [b"no JSON", b"[]", b"{}", MALFORMED["bad base64"], MALFORMED["no properties"]]:
+        for bad in [b"no JSON", b"[]", b"{}", MALFORMED["bad base64"], MALFORMED["body is a number"], raw(message({}))]:
             assert eventually(lambda bad=bad: client.publish("/0.celery.pidbox", bad))  # it listens soon
+            assert eventually(lambda bad=bad: client.publish("/0.celeryev/worker.heartbeat", bad))
         answers = app.app.control.ping(timeout=2.0, limit=1)
         assert [next(iter(answer.values())) for answer in answers] == [{"ok": "pong"}], worker.text()[-3000:]
         assert result_of(client, send(client, message())) == 3
