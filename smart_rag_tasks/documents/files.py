@@ -1,0 +1,135 @@
+"""Which files are documents, what they are called, and their bytes; what is in them is for others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from ..errors import DocumentTooLarge, EmptyDocument, InvalidInput, UnreadableDocument
+
+#: Suffix (lower case) -> kind of converter and media type.
+KINDS: Final[dict[str, tuple[str, str]]] = {
+    ".txt": ("text", "text/plain"),
+    ".text": ("text", "text/plain"),
+    ".md": ("markdown", "text/markdown"),
+    ".markdown": ("markdown", "text/markdown"),
+    ".html": ("html", "text/html"),
+    ".htm": ("html", "text/html"),
+    ".xhtml": ("html", "application/xhtml+xml"),
+    ".pdf": ("pdf", "application/pdf"),
+    ".docx": ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ".pptx": ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ".epub": ("epub", "application/epub+zip"),
+}
+
+#: What a folder is searched for.
+SUPPORTED_SUFFIXES: Final[tuple[str, ...]] = tuple(sorted(KINDS))
+
+#: Characters of a name that an id keeps: enough to recognise a file, short enough for a table's column.
+_ID_NAME_CHARS: Final = 60
+
+
+def shown(path: Path) -> str:
+    """The path as one printable line, whatever bytes its name holds."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The documents in files and folders (searched recursively), sorted, each once.
+
+    A file that is named is always kept; a folder gives its files of a supported suffix, hidden ones skipped.
+    Raises InvalidInput for a missing path and for a folder without documents.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in _expand(Path(path)):
+            found.setdefault(file.resolve(), file)
+    return sorted(found.values())
+
+
+def _expand(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InvalidInput(f"{shown(path)}: no such file or folder; check the path")
+    if not path.is_dir():
+        return [path]
+    files = list(_walk(path))
+    if not files:
+        suffixes = " ".join(SUPPORTED_SUFFIXES)
+        raise InvalidInput(f"{shown(path)}: no documents in this folder; looked for {suffixes}")
+    return files
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        for name in names:
+            file = Path(parent, name)
+            if file.suffix.lower() in KINDS and not _hidden(name) and file.is_file():
+                yield file
+
+
+def _hidden(name: str) -> bool:
+    """Dot files, and the lock files that Office leaves beside an open document."""
+    return name.startswith((".", "~$"))
+
+
+def document_id_for(path: Path, root: Path | None = None) -> str:
+    """A readable, stable id: the file's name, ``-``, and eight hexadecimal digits of where it lies.
+
+    The digits keep files of one name in different folders apart. Without ``root`` they come from the absolute
+    path, so the current folder does not matter; with ``root`` name and digits come from the path below it, so
+    the ids stay when the whole folder moves (do not mix two roots in one store).
+    """
+    where = Path(path).resolve()
+    name = where.name
+    if root is not None:
+        where = where.relative_to(Path(root).resolve())
+        name = where.as_posix()
+    raw = unicodedata.normalize("NFC", os.fsencode(where).decode("utf-8", "surrogateescape"))
+    digits = hashlib.blake2b(raw.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    readable = re.sub(r"[^\w.]+", "-", unicodedata.normalize("NFC", name)).strip("-.")
+    return f"{readable[-_ID_NAME_CHARS:].lstrip('-.') or 'document'}-{digits}"
+
+
+def source_of(path: Path) -> str:
+    """The absolute path, as a ``file:`` URI where the name's bytes are not UTF-8 (a store could not keep them)."""
+    absolute = Path(path).resolve()
+    try:
+        str(absolute).encode("utf-8")
+    except UnicodeEncodeError:
+        return absolute.as_uri()
+    return str(absolute)
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes; raises before it reads anything when there are more than ``max_bytes``."""
+    if not path.exists():
+        raise InvalidInput("no such file; check the path")
+    if not path.is_file():
+        raise InvalidInput("not a file; name a file, or give the folder to a command that searches folders")
+    try:
+        size = path.stat().st_size
+        if size <= max_bytes:
+            with path.open("rb") as stream:
+                data = stream.read(max_bytes + 1)
+            size = len(data)
+    except OSError as error:
+        raise UnreadableDocument(f"cannot be read ({error.strerror}); check its permissions") from error
+    if size > max_bytes:
+        raise too_large(size, max_bytes)
+    if not data:
+        raise EmptyDocument("the file is empty; nothing to submit")
+    return data
+
+
+def too_large(size: int, max_bytes: int) -> DocumentTooLarge:
+    """The error for ``size`` bytes where ``max_bytes`` are allowed."""
+    return DocumentTooLarge(
+        f"{size / 1e6:,.1f} MB is over the limit of {max_bytes / 1e6:,.1f} MB; split it, or raise SMART_RAG_MAX_FILE_MB"
+    )

@@ -1,0 +1,189 @@
+"""Headings are found in Markdown by its syntax, in plain text by numbering: chapters, sections, counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .converted import Converted, Heading
+
+_NEWLINES: Final = re.compile(r"\n*")
+#: Characters of a heading that are kept as its title.
+_MAX_TITLE: Final = 200
+
+
+def headings_of(converted: Converted) -> Sequence[Heading]:
+    """The headings that the converter found, else those that stand in the text."""
+    if converted.headings is not None:
+        return converted.headings
+    scan = markdown_headings if converted.markup == "markdown" else plain_headings
+    return list(scan(converted.text))
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """(offset, line without its newline) of each line; empty lines in a row are one (a file may hold millions)."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield start, text[start:end]
+        start = end + 1 if end > start else _NEWLINES.match(text, start).end()  # type: ignore[union-attr]
+
+
+# -- Markdown
+
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
+_UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+#: What a line under it does not make a heading: nothing, code, lists, quotes, tables.
+_NOT_UNDERLINED: Final = re.compile(r"\s*$| {4}|\t| {0,3}([-*+>|]|\d+[.)])")
+_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(\s*[\w-]+[ \t]*:.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
+#: Characters of front matter at the most; a rule at the top of a text begins none.
+_MAX_FRONT_MATTER: Final = 10_000
+
+
+def front_matter(text: str) -> tuple[int, str]:
+    """(length of the YAML block at the top, the title it names); (0, "") when there is none."""
+    match = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
+    if not match:
+        return 0, ""
+    title = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[1], re.MULTILINE | re.IGNORECASE)
+    return match.end(), title[1].strip("\"'") if title else ""
+
+
+def outside_fences(text: str) -> Iterator[tuple[int, str, bool]]:
+    """(offset, line, whether it is outside a fenced code block) of each line."""
+    fence = ""
+    for offset, line in lines(text):
+        match = _FENCE.match(line)
+        if fence:
+            yield offset, line, False
+            if match and match[1].startswith(fence) and not line[match.end() :].strip():
+                fence = ""
+        else:
+            fence = match[1] if match else ""
+            yield offset, line, not match
+
+
+def markdown_headings(text: str) -> Iterator[Heading]:
+    """ATX (``## x``) and underlined headings, not those in fenced code."""
+    before, before_at, open_paragraph = "", 0, False
+    for offset, line, outside in outside_fences(text):
+        atx = _ATX.match(line) if outside else None
+        underline = _UNDERLINE.match(line) if outside and open_paragraph else None
+        if atx:
+            title = re.sub(r"[ \t]+#+[ \t]*$", "", (atx[2] or "")[: 2 * _MAX_TITLE])
+            yield Heading(offset, offset + len(line), len(atx[1]), plain_title(title))
+        elif underline and not _NOT_UNDERLINED.match(before):
+            yield Heading(before_at, offset + len(line), 1 if "=" in underline[1] else 2, plain_title(before))
+        before, before_at, open_paragraph = line, offset, outside and not atx and not underline
+
+
+def plain_title(markdown: str) -> str:
+    """A heading's text without Markdown's own marks, in one line."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown[: 2 * _MAX_TITLE])
+    text = re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", text)
+    text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
+    return " ".join(text.split())[:_MAX_TITLE]
+
+
+# -- plain text
+
+_COUNT: Final = r"[一二三四五六七八九十百千零〇两\d]{1,6}"
+#: (level, pattern) of lines that can be nothing else: chapters of books.
+_CHAPTERS: Final = (
+    (2, re.compile(rf"第{_COUNT}[部卷篇编](?=[ \u3000:：]|$|\w)")),
+    (3, re.compile(rf"第{_COUNT}[章回]")),
+    (4, re.compile(rf"第{_COUNT}节")),
+    (2, re.compile(r"(?:part|book|volume) (?:[ivxlc]{1,7}|\d{1,3})\b", re.IGNORECASE)),
+    (3, re.compile(r"(?:chapter|appendix) (?:[ivxlc]{1,7}|\d{1,3}|[a-h])\b", re.IGNORECASE)),
+)
+#: (level, pattern) of lines that may be an item of a list as well; each dot inside the number is a level deeper.
+_NUMBERED: Final = (
+    (5, re.compile(r"[一二三四五六七八九十]{1,3}、")),
+    (6, re.compile(r"[（(][一二三四五六七八九十]{1,3}[）)]")),
+    (7, re.compile(r"\d{1,2}(?:\.\d{1,2}){0,3}\.?[ \t\u3000]+(?=\S)")),
+)
+_ENDS_SENTENCE: Final = re.compile(r"[.。!！?？;；:：,，、…][”’」』）)\"']?$")
+_DOT_LEADER: Final = re.compile(r"[.…·]{3,}\s*\d+$")
+#: Characters of a heading at the most: longer ones are sentences.
+_MAX_LINE: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    start: int
+    text: str
+    #: Whether a blank line, or nothing, stands before it.
+    parted: bool
+
+
+def heading_level(line: str) -> tuple[int, bool] | None:
+    """(level, whether it can be nothing but a heading) of a line that is numbered like one, None for others."""
+    if not 0 < len(line) <= _MAX_LINE or ends_sentence(line) or _DOT_LEADER.search(line):
+        return None
+    for certain, patterns in ((True, _CHAPTERS), (False, _NUMBERED)):
+        for level, pattern in patterns:
+            match = pattern.match(line)
+            if match:
+                return level + match[0].strip().rstrip(".").count("."), certain
+    return None
+
+
+def ends_sentence(line: str) -> bool:
+    """Whether the line ends as sentences, clauses and list introductions do, and headings do not."""
+    return _ENDS_SENTENCE.search(line[-2:]) is not None
+
+
+def plain_headings(text: str) -> Iterator[Heading]:
+    """The title line and the numbered headings of a plain text.
+
+    A numbered line counts when a sentence or a blank line ends before it, and what follows is longer and not
+    the next number: else it is an item of a list.
+    """
+    before: _Line | None = None
+    for line, after in _pairs(text):
+        level = _title_level(before, line, after)
+        if level is None and (line.parted or before is None or ends_sentence(before.text)):
+            level = numbered_level(line.text, after.text if after else "")
+        if level is not None:
+            yield Heading(line.start, line.start + len(line.text), level, plain_title(line.text))
+        before = line
+
+
+def _title_level(before: _Line | None, line: _Line, after: _Line | None) -> int | None:
+    """0 for a first line that stands alone above the text."""
+    if before is not None or after is None or len(line.text) > _MAX_LINE or ends_sentence(line.text):
+        return None
+    alone = after.parted or heading_level(after.text) is not None
+    return 0 if alone and heading_level(line.text) is None and re.match(r"[\w《“\"(（]", line.text) else None
+
+
+def numbered_level(line: str, after: str) -> int | None:
+    """The level of a numbered heading, going by the line after it ("" for none), None for other lines."""
+    found = heading_level(line)
+    if found is None or found[1] or not after:
+        return found[0] if found and found[1] else None
+    following = heading_level(after)
+    if following is not None:
+        return found[0] if following[0] > found[0] else None
+    return found[0] if len(after) > len(line) else None
+
+
+def _pairs(text: str) -> Iterator[tuple[_Line, _Line | None]]:
+    """Each line that is not blank, with the next such line."""
+    current: _Line | None = None
+    parted = True
+    for offset, raw in lines(text):
+        stripped = raw.strip()
+        if not stripped:
+            parted = True
+            continue
+        line = _Line(offset + raw.index(stripped), stripped, parted)
+        if current is not None:
+            yield current, line
+        current, parted = line, False
+    if current is not None:
+        yield current, None
