@@ -12,6 +12,7 @@ from . import names
 from .celery import app
 from .dispatch import engine
 from .models import TERMINAL
+from .progress_events import tell_end, tell_progress
 from .stages import delivery, planning
 from .stages.environment import Environment
 from .stages.finish import Ending, finish, result_of
@@ -23,6 +24,7 @@ def tell(env: Environment, run_id: str, stage: str) -> None:
     if progress is None:
         return
     app.backend.store_result(run_id, progress, "PROGRESS")
+    tell_progress(app, run_id, progress)
     run = planning.look(env, run_id)
     if run.status in TERMINAL:  # it ended meanwhile: a late PROGRESS must not stand over its result
         engine(run.engine).store_result(run_id, asdict(result_of(run)))
@@ -48,6 +50,7 @@ def send_result(env: Environment, entry: Row[Any]) -> None:
     """Give a run's result to its engine's result backend."""
     run = planning.look(env, entry.run_id)
     engine(run.engine).store_result(entry.run_id, entry.payload)
+    tell_end(app, entry.run_id, entry.payload)
 
 
 def send_callback(_env: Environment, entry: Row[Any]) -> None:

@@ -24,6 +24,7 @@ _TELLING: Final = frozenset(
 #: The tasks' positional arguments (a test compares): a message has no names for them.
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     names.PROCESS_DOCUMENT_PIPELINE: ("document_id", "chunks", "lane", "force"),
+    names.INGEST_FILE: ("path", "lane"),
     names.PREPROCESS_DOCUMENT: ("document_id", "chunks"),
     names.GENERATE_BATCH_METADATA: ("preprocess_result",),
     names.GENERATE_BATCH: ("run_id", "number", "redriven"),
@@ -62,6 +63,11 @@ def shown_result(task: str, result: object) -> object:
     """A result, as Celery represents it, if it may be shown: of our tasks, when no chunk's text went into it."""
     name = names.ALIASES.get(task, task)
     return result if name in names.TASK_QUEUES and name not in _SECRET_RESULTS else "[not shown]"
+
+
+def telling(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a result that is a dict, what may be shown."""
+    return {key: value for key, value in result.items() if key in _TELLING}
 
 
 def ids_in(task: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> dict[str, object]:

@@ -12,6 +12,10 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+import click
+
+from .errors import InvalidSettings
+
 _NAME = "smart_rag_tasks.celeryconfig"
 
 
@@ -25,5 +29,12 @@ def configuration() -> str | ModuleType:
     assert spec is not None and spec.loader is not None, "a file location always has a loader"
     module = module_from_spec(spec)
     sys.modules[_NAME] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except InvalidSettings as error:
+        del sys.modules[_NAME]
+        if click.get_current_context(silent=True) is not None:  # Celery's command line would print a traceback
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+        raise
     return module
