@@ -40,6 +40,9 @@ REGENERATE_STALE: Final = _PREFIX + "maintenance.regenerate_stale"
 EXPIRE: Final = _PREFIX + "maintenance.expire"
 EVALUATE_ALERTS: Final = _PREFIX + "maintenance.evaluate_alerts"
 
+#: Key in RedBeat's Redis that says when beat last ticked.
+BEAT_TICK: Final = "smart_rag_tasks:beat"
+
 #: The queue of each task, bulk lane. In the interactive lane a run's tasks all go to PRIORITY_QUEUE.
 TASK_QUEUES: Final[dict[str, str]] = {
     PROCESS_DOCUMENT_PIPELINE: INTAKE_QUEUE,
