@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 
 from ..models import Lane
 from ..names import GENERATE_BATCH, PROCESS_DOCUMENT_PIPELINE, queue_of
-from ..store import lost
+from ..store import lost, tallies
 from .environment import Environment
 from .lease import is_free
 
@@ -60,6 +60,7 @@ def sweep(env: Environment, engine: str, queue_length: Callable[[str], int]) -> 
         outbox = lost.outbox_waits(connection, now - CHORD_GRACE)
     redrives = (*_grouped(rows), *(Redrive(row.document_id, row.run_id, row.lane, None) for row in entries))
     _note(env, redrives, now)
+    add_up(env)
     return Sweep(redrives, settled, outbox)
 
 
@@ -102,3 +103,12 @@ def _note(env: Environment, redrives: Iterable[Redrive], now: float) -> None:
                 lost.republished_run(connection, item.run_id, now)
             else:
                 lost.republished_batches(connection, item.run_id, item.numbers, now)
+
+
+def add_up(env: Environment) -> None:
+    """Keep the list of changes that triggers noted short, also where nobody reads the counts."""
+    with env.store.read() as connection:
+        waiting = tallies.waiting(connection)
+    if waiting:
+        with env.store.write() as connection:
+            tallies.fold(env.store, connection)

@@ -117,6 +117,12 @@ batches = Table(
     Column("redrives", Integer, nullable=False, default=0),
     Index("batches_open", "state", "published_at"),
     Index("batches_started", "queue", "started_at"),
+    Index(
+        "batches_leased",
+        "lease_until",
+        sqlite_where=text("owner IS NOT NULL"),
+        postgresql_where=text("owner IS NOT NULL"),
+    ),
 )
 
 outbox = Table(
@@ -174,4 +180,23 @@ facts = Table(
     Column("name", String(256), primary_key=True),
     Column("value", JSON, nullable=False),
     Column("updated_at", Float, nullable=False),
+)
+
+#: Changes of counts that triggers have noted (migration 0003) and nobody has added up yet.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("name", String(64), nullable=False),
+    Column("label", String(192), nullable=False),
+    Column("delta", Float, nullable=False),
+)
+
+#: The counts, without what is still in ``tallies``.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("label", String(192), primary_key=True),
+    Column("value", Float, nullable=False),
 )
