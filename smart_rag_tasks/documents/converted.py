@@ -27,7 +27,7 @@ class Converted:
     markup: Markup
     #: "" when the file names none.
     title: str = ""
-    #: None: found by reading the text.
+    #: None where the text has to be read for them.
     headings: tuple[Heading, ...] | None = None
     #: (offset into the text, 1-based page that begins there), ascending; empty where there are no pages.
     pages: tuple[tuple[int, int], ...] = ()

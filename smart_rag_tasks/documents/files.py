@@ -30,6 +30,7 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
 #: What a folder is searched for.
 SUPPORTED_SUFFIXES: Final[tuple[str, ...]] = tuple(sorted(KINDS))
 
+_MIB: Final = 1024 * 1024
 #: Characters of a name that an id keeps: enough to recognise a file, short enough for a table's column.
 _ID_NAME_CHARS: Final = 60
 
@@ -131,5 +132,6 @@ def read_file(path: Path, max_bytes: int) -> bytes:
 def too_large(size: int, max_bytes: int) -> DocumentTooLarge:
     """The error for ``size`` bytes where ``max_bytes`` are allowed."""
     return DocumentTooLarge(
-        f"{size / 1e6:,.1f} MB is over the limit of {max_bytes / 1e6:,.1f} MB; split it, or raise SMART_RAG_MAX_FILE_MB"
+        f"{size / _MIB:,.1f} MB is over the limit of {max_bytes / _MIB:,.1f} MB;"
+        " split it, or raise SMART_RAG_MAX_FILE_MB"
     )

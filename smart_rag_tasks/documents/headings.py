@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .converted import Converted, Heading
@@ -14,12 +14,12 @@ _NEWLINES: Final = re.compile(r"\n*")
 _MAX_TITLE: Final = 200
 
 
-def headings_of(converted: Converted) -> Sequence[Heading]:
-    """The headings that the converter found, else those that stand in the text."""
+def with_headings(converted: Converted) -> Converted:
+    """The same with the headings that stand in its text, unless the converter knew them."""
     if converted.headings is not None:
-        return converted.headings
+        return converted
     scan = markdown_headings if converted.markup == "markdown" else plain_headings
-    return list(scan(converted.text))
+    return replace(converted, headings=tuple(scan(converted.text)))
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
@@ -34,6 +34,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 
 # -- Markdown
 
+_MARKS: Final = re.compile(r"[\[*`_\\]")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
@@ -83,7 +84,10 @@ def markdown_headings(text: str) -> Iterator[Heading]:
 
 def plain_title(markdown: str) -> str:
     """A heading's text without Markdown's own marks, in one line."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown[: 2 * _MAX_TITLE])
+    text = markdown[: 2 * _MAX_TITLE]
+    if not _MARKS.search(text):
+        return " ".join(text.split())[:_MAX_TITLE]
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", text)
     text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
     return " ".join(text.split())[:_MAX_TITLE]

@@ -13,7 +13,7 @@ from .chunking import split
 from .converted import Converted
 from .encoding import decode
 from .files import KINDS, document_id_for, read_file, shown, source_of
-from .headings import front_matter, headings_of
+from .headings import front_matter, with_headings
 
 #: Spaces, and characters that show nothing: a text of these alone is empty.
 _NOTHING: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\ufffd]*")
@@ -34,7 +34,7 @@ def parse_file(path: Path, *, chunk_chars: int, max_bytes: int, max_chunks: int)
     try:
         data = read_file(path, max_bytes)
         kind, mime = kind_of(path, data)
-        converted = _converted(kind, data, max_bytes)
+        converted = with_headings(_converted(kind, data, max_bytes))
         chunks = _chunks(converted, chunk_chars, max_chunks)
     except InvalidInput as error:
         raise type(error)(f"{shown(path)}: {error}") from error
@@ -78,4 +78,6 @@ def _title(converted: Converted) -> str:
     if named and not _NO_TITLE.fullmatch(named):
         return named
     lowest = 0 if converted.markup == "plain" else 6
-    return next((heading.title for heading in headings_of(converted) if heading.level <= lowest and heading.title), "")
+    return next(
+        (heading.title for heading in converted.headings or () if heading.level <= lowest and heading.title), ""
+    )

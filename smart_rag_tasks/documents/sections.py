@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ class Section:
     path: tuple[str, ...]
 
 
-def sections(converted: Converted, headings: Sequence[Heading]) -> Iterator[Section]:
+def sections(converted: Converted) -> Iterator[Section]:
     """The sections in reading order; together they are the whole text.
 
     A heading without text of its own goes with what follows it, as does a line or two before the first heading.
@@ -32,7 +32,7 @@ def sections(converted: Converted, headings: Sequence[Heading]) -> Iterator[Sect
     """
     edges = [Heading(at, at, _EDGE, "") for at, _ in converted.pages] if converted.pages_apart else []
     start, body, stack = 0, 0, list[Heading]()
-    for mark in sorted([*headings, *edges], key=lambda mark: (mark.start, mark.level)):
+    for mark in sorted([*(converted.headings or ()), *edges], key=lambda mark: (mark.start, mark.level)):
         if _ends_here(converted.text, start, body, mark):
             yield Section(start, mark.start, tuple(each.title for each in stack))
             start = mark.start
