@@ -1,14 +1,13 @@
 """HTML becomes Markdown: cut down to the tags that carry structure, then converted by kreuzberg.
 
-kreuzberg drops text nested deeper than 63 elements, forms and navigation, and puts a page's metadata, links'
-targets and inline images into the text; so it is shown only text and structure. A parser from the standard library
-does the cutting, and a test compares every word.
+kreuzberg 4.10 drops text that is nested deeper than 63 elements or follows tags left open (`<td>a<td>b`), and puts a
+page's metadata, links' targets and inline images into the text; so it is shown text and sound structure only. The
+parser of the standard library does the cutting, and tests compare every word.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from html import escape
 from html.parser import HTMLParser
 from typing import Final
@@ -18,91 +17,170 @@ from ..encoding import decode
 from .kreuzberg import extract
 
 #: Content that is not text of the page.
-_SKIPPED: Final = frozenset({"script", "style", "template", "svg"})
-#: Structure; may be nested, but not beyond any reader's need.
-_NESTED: Final = frozenset({"ul", "ol", "table", "blockquote", "dl"})
+_SKIPPED: Final = frozenset({"script", "style", "template", "svg", "title"})
+#: Marks inside a line.
 _INLINE: Final = frozenset({"b", "strong", "i", "em", "code", "del", "s", "sub", "sup"})
-_BLOCKS: Final = frozenset(
-    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "li", "dt", "dd", "thead", "tbody", "tr", "th", "td"}
-    | {"caption", "figcaption"}
-)
-#: Tags whose text runs on in the line; every other unknown tag parts its text from what is around it.
+#: Blocks that hold text only.
+_LEAVES: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "pre", "figcaption"})
+#: Blocks that hold blocks.
+_NESTED: Final = frozenset({"ul", "ol", "dl", "table", "blockquote"})
+#: What stands in a block of another kind: the blocks it may stand in.
+_PARENTS: Final = {
+    "li": ("ul", "ol"),
+    "dt": ("dl",),
+    "dd": ("dl",),
+    "tr": ("table",),
+    "td": ("tr",),
+    "th": ("tr",),
+}
+#: What text (or a block) that stands directly in one of these is put into.
+_IMPLIED: Final = {"ul": "li", "ol": "li", "dl": "dd", "table": "td", "tr": "td"}
+#: Tags whose text runs on in the line; every other tag parts its text from what is around it.
 _TRANSPARENT: Final = frozenset(
     {"a", "abbr", "acronym", "bdi", "bdo", "big", "cite", "data", "dfn", "font", "ins", "kbd", "label", "mark"}
     | {"nobr", "q", "ruby", "rb", "rt", "rp", "samp", "small", "span", "strike", "time", "tt", "u", "var", "wbr"}
 )
-_MAX_NESTED: Final = 8
+#: Blocks open at once, beyond which more are not begun; kreuzberg loses text below 63.
+_MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
 
 
 class _Cutter(HTMLParser):
-    """Writes the page anew with structure only: no attributes, no deep nesting, images as their description."""
+    """Writes the page anew: structure only, no attributes, each tag closed, images as their description."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.out: list[str] = []
         self.title: list[str] = []
-        self._open: Counter[str] = Counter()
         self._skipping = ""
+        self._skipping_depth = 0
+        #: Open blocks and, inside the last of them, open marks.
+        self._blocks: list[str] = []
+        self._marks: list[str] = []
+
+    # -- what the parser finds
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipping:
-            self._open[self._skipping] += tag == self._skipping
-        elif tag in _SKIPPED or tag == "title":
-            self._skipping = tag
-            self._open[tag] = 1
+            self._skipping_depth += tag == self._skipping
+        elif tag in _SKIPPED:
+            self._skipping, self._skipping_depth = tag, 1
         elif tag == "img":
-            self.out.append(f" {escape(dict(attrs).get('alt') or '')} ")
+            self.handle_data(f" {dict(attrs).get('alt') or ''} ")
         elif tag == "br":
-            self.out.append("<br>")
+            self.out.append("\n" if self._inside("pre") else "<br>")
         else:
-            self.out.append(self._start(tag))
+            self._start(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         # XHTML's <script/>, <title/> and <p/> are whole elements, in HTML they only begin one.
         if tag in ("img", "br"):
             self.handle_starttag(tag, attrs)
         elif not self._skipping and tag not in _TRANSPARENT:
-            self.out.append(self._separator())
+            self._part()
 
     def handle_endtag(self, tag: str) -> None:
-        if self._skipping:
-            self._open[tag] -= tag == self._skipping
-            if self._open[self._skipping] <= 0:
-                self._skipping = ""
-        elif tag != "br":
-            self.out.append(self._end(tag))
+        if not self._skipping:
+            self._end(tag)
+        elif tag == self._skipping:
+            self._skipping_depth -= 1
+            self._skipping = self._skipping if self._skipping_depth else ""
 
     def handle_data(self, data: str) -> None:
         if not self._skipping:
+            if not data.isspace():
+                self._imply()
             self.out.append(escape(data, quote=False))
         elif self._skipping == "title":
             self.title.append(data)
 
-    def _start(self, tag: str) -> str:
-        if tag in _BLOCKS:
-            self._open[tag] += 1
-            return f"<{tag}>"
-        return self._edge(tag, 1, f"<{tag}>")
+    # -- what is written
 
-    def _end(self, tag: str) -> str:
-        if tag in _BLOCKS:
-            self._open[tag] = max(self._open[tag] - 1, 0)
-            return f"</{tag}>"
-        return self._edge(tag, -1, f"</{tag}>")
+    def _start(self, tag: str) -> None:
+        if tag in _INLINE:
+            if len(self._marks) < _MAX_INLINE:
+                self._imply()
+                self._marks.append(tag)
+                self.out.append(f"<{tag}>")
+        elif tag in _PARENTS:
+            self._enter(tag)
+        elif tag in _LEAVES or tag in _NESTED:
+            self._close_leaf()
+            self._imply()
+            self._open(tag)
+        elif tag not in _TRANSPARENT:
+            self._part()
 
-    def _edge(self, tag: str, step: int, markup: str) -> str:
-        """The markup itself while it is not nested too deeply, else what parts its text from its neighbours."""
-        for kind, tags, limit in (("nested", _NESTED, _MAX_NESTED), ("inline", _INLINE, _MAX_INLINE)):
-            if tag in tags:
-                depth = max(self._open[kind], self._open[kind] + step)
-                self._open[kind] = max(self._open[kind] + step, 0)
-                if depth <= limit:
-                    return markup
-        return "" if tag in _TRANSPARENT | _INLINE else self._separator()
+    def _end(self, tag: str) -> None:
+        if tag in _INLINE:
+            if tag in self._marks:
+                self._close_marks(self._marks.index(tag))
+        elif tag in _PARENTS or tag in _LEAVES or tag in _NESTED:
+            found = self._innermost((tag,), crossing_tables=False)
+            if found is not None:
+                self._close(found)
+        elif tag not in _TRANSPARENT:
+            self._part()
 
-    def _separator(self) -> str:
-        return " " if self._open["td"] or self._open["th"] or self._open["pre"] else "<p></p>"
+    def _enter(self, tag: str) -> None:
+        """Opens an item, row or cell in the block it belongs to, ending the one before it; else parts the text."""
+        if tag in ("td", "th") and self._innermost(("tr",), crossing_tables=False) is None:
+            self._enter("tr")
+        parent = self._innermost(_PARENTS[tag], crossing_tables=False)
+        if parent is None:
+            self._part()
+        else:
+            self._close(parent + 1)
+            self._open(tag)
+
+    def _imply(self) -> None:
+        """Text between items goes into an item, text between cells into a cell."""
+        while self._blocks and self._blocks[-1] in _IMPLIED:
+            self._enter(_IMPLIED[self._blocks[-1]])
+
+    def _part(self) -> None:
+        """Parts the text that follows from the text before."""
+        self._close_marks(0)
+        if self._inside("pre"):
+            self.out.append("\n")
+        elif self._blocks and (self._blocks[-1] in _LEAVES or self._innermost(("td", "th")) is not None):
+            self.out.append(" ")
+        else:
+            self.out.append("<p></p>")
+
+    def _open(self, tag: str) -> None:
+        if len(self._blocks) < _MAX_OPEN or tag in _PARENTS:
+            self._close_marks(0)
+            self._blocks.append(tag)
+            self.out.append(f"<{tag}>")
+        else:
+            self._part()
+
+    def _close(self, index: int) -> None:
+        """Closes the blocks from this index on."""
+        self._close_marks(0)
+        self.out += (f"</{tag}>" for tag in reversed(self._blocks[index:]))
+        del self._blocks[index:]
+
+    def _close_leaf(self) -> None:
+        if self._blocks and self._blocks[-1] in _LEAVES:
+            self._close(len(self._blocks) - 1)
+
+    def _close_marks(self, index: int) -> None:
+        self.out += (f"</{tag}>" for tag in reversed(self._marks[index:]))
+        del self._marks[index:]
+
+    def _inside(self, tag: str) -> bool:
+        return bool(self._blocks) and self._blocks[-1] == tag
+
+    def _innermost(self, tags: tuple[str, ...], *, crossing_tables: bool = True) -> int | None:
+        """Index of the last open block that is one of these; a table's edge hides those outside it."""
+        for index in range(len(self._blocks) - 1, -1, -1):
+            if self._blocks[index] in tags:
+                return index
+            if self._blocks[index] == "table" and not crossing_tables:
+                return None
+        return None
 
 
 def cut(html: str) -> tuple[str, str]:

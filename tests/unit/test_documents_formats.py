@@ -1,0 +1,272 @@
+"""HTML, PDF, DOCX, PPTX and EPUB: nothing that a reader sees is lost, headings and pages are kept."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import docx as python_docx
+import pytest
+from document_samples import docx, epub, paragraph, parse, pdf, pptx, shape, write
+
+from smart_rag_tasks.documents import find_files
+from smart_rag_tasks.documents.convert.flow import flow
+from smart_rag_tasks.documents.convert.html import markdown_of
+from smart_rag_tasks.models import Chunk, ParsedDocument
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
+
+
+def words(text: str) -> Counter[str]:
+    """Words and Chinese characters, with their number."""
+    return Counter(re.findall(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+", text))
+
+
+def text_of(document: ParsedDocument) -> str:
+    return "\n\n".join(chunk.text for chunk in document.chunks)
+
+
+def sections_of(chunks: tuple[Chunk, ...]) -> dict[tuple[str, ...], str]:
+    return {chunk.section_path: chunk.text for chunk in chunks}
+
+
+# -- the sample documents
+
+
+@pytest.mark.parametrize("path", find_files([EXAMPLES]), ids=lambda path: path.name)
+def test_a_sample_document_has_title_sections_and_whole_sentences(path: Path) -> None:
+    document = parse(path)
+    assert 3 <= len(document.chunks) <= 12
+    assert document.title
+    assert all(chunk.section_path for chunk in document.chunks)
+    ends = re.compile(r"([.。！？|`)”]|\n- .*)$")
+    assert [chunk.text[-20:] for chunk in document.chunks if not ends.search(chunk.text)] == []
+    assert "\ufffd" not in text_of(document)
+
+
+# -- HTML
+
+
+class Visible(HTMLParser):
+    """Every text of a page but scripts, styles, templates and the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.hidden += tag in {"script", "style", "template", "title"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in {"script", "style", "template", "title"}
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.text.append(data)
+
+
+def visible(page: str) -> str:
+    parser = Visible()
+    parser.feed(page)
+    parser.close()
+    return " ".join(parser.text)
+
+
+PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>Page &amp; title</title>
+<meta name="description" content="metadescription"><style>.styled{}</style><script>var scripted;</script></head><body>
+<nav><a href="/linktarget">Navigation</a></nav><header><h1>Head</h1><p>Under head.</p></header>
+<div><div>Bare text in a div.<span> And a span.</span></div><section><h2>Second</h2>
+<p>A <b>bold</b> and <i>slanted</i> <a href="https://target.example/x">link</a>, <code>code</code>.</p>
+<ul><li>first item<li>second item<ul><li>nested item</ul></ul><ol><li><div>numbered</div></li></ol>
+<table><caption>Caption</caption><tr><th>Key</th><th>Value</th></tr><tr><td>one<br>two</td><td><p>p1</p><p>p2</p></td></tr>
+<tr><td><table><tr><td>inner</td></tr></table></td><td>a|b</td></tr></table>
+<pre><code>def f():
+    return 1
+</code></pre>
+<form><label>Label</label><select><option>Option</option></select><textarea>Area</textarea><button>Button</button></form>
+<details><summary>Summary</summary>Details.</details><blockquote>Quotation.</blockquote>
+<figure><img src="data:image/png;base64,AAAABBBB" alt="Picture"><figcaption>Legend</figcaption></figure></section></div>
+<svg><text>vector</text></svg><template><p>templated</p></template><noscript>Without scripts.</noscript>
+<my-element>Custom element.</my-element><aside>Aside.</aside><dl><dt>Term</dt><dd>Definition</dd></dl>loose text
+<h2>中文标题</h2><p>中文段落，第一句。第二句！</p><p>1 &lt; 2 &amp; 3 &gt; 2, a_b*c*d [x] &nbsp;&copy; &#20013;</p>
+<p>unclosed<p>paragraphs<footer>Footer.</footer></body></html> after the end"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> ParsedDocument:
+    return parse(write(tmp_path / "page.html", PAGE))
+
+
+def test_no_word_of_a_page_is_lost_or_doubled(page: ParsedDocument) -> None:
+    expected = words(visible(PAGE.replace('alt="Picture">', ">Picture ").replace("<text>vector</text>", "")))
+    assert words(text_of(page)) == expected + Counter("1")  # the number of the ordered list's item
+
+
+def test_what_is_not_text_stays_out(page: ParsedDocument) -> None:
+    for unseen in ("metadescription", "styled", "scripted", "templated", "vector", "base64", "target"):
+        assert unseen not in text_of(page)
+
+
+def test_headings_lists_tables_and_code_of_a_page_are_markdown(page: ParsedDocument) -> None:
+    assert page.title == "Page & title"
+    assert [chunk.section_path for chunk in page.chunks] == [("Head",), ("Head", "Second"), ("Head", "中文标题")]
+    text = text_of(page)
+    assert "- first item" in text
+    assert "| Key " in text
+    assert "```\ndef f():\n    return 1\n```" in text
+
+
+@pytest.mark.parametrize("tag", ["div", "span", "b", "ul><li", "blockquote", "table><tr><td", "p", "font", "dl><dd"])
+@pytest.mark.parametrize("depth", [10, 70, 20_000])
+def test_text_nested_deeply_is_kept(tmp_path: Path, tag: str, depth: int) -> None:
+    end = f"</{tag.partition('>')[0]}>"
+    nested = f"<html><body>before {f'<{tag}>' * depth}inside {end} after</body></html>"
+    text = text_of(parse(write(tmp_path / "deep.html", nested)))
+    assert [text.count(word) for word in ("before", "inside", "after")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<ul>{}", "<table><tr>{}", "<table>{}", "<dl>{}", "{}", "<table><tr><td>{}", "<div><table><tr><td><p>{}"],
+)
+@pytest.mark.parametrize(
+    "item",
+    [
+        *("<li>word{}", "<td>word{}", "<tr><td>word{}", "<dt>word{}<dd>x", "<h2>word{}<p>", "<p>word{}"),
+        *("<pre>word{} ", "<b>word{} ", "<a href=x>word{} ", "<th>word{}", "<caption>word{}", "<code>word{} "),
+        *("<option>word{}", "<td><h2>word{}</h2><p>x</p></td>", "<td><ul><li>word{}</ul></td>"),
+    ],
+)
+def test_tags_left_open_lose_nothing(tmp_path: Path, page: str, item: str) -> None:
+    items = "".join(item.format(n) for n in range(100))
+    text = text_of(parse(write(tmp_path / "page.html", page.format(items))))
+    assert re.findall(r"word\d+", text) == [f"word{n}" for n in range(100)]
+
+
+def test_no_word_of_a_thousand_random_pages_is_lost() -> None:
+    rnd = random.Random(5)
+    tags = [*"pbia", "div", "h1", "h3", "ul", "ol", "li", "table", "tr", "td", "th", "caption", "code", "pre", "dl"]
+    tags += ["span", "blockquote", "dt", "dd", "section", "form", "x-y"]
+    for _ in range(1000):
+        page = ""
+        for n in range(40):
+            tag = rnd.choice(tags)
+            page += rnd.choice([f"<{tag}>", f"</{tag}>", f" w{n} ", "。"])
+        assert sorted(re.findall(r"w\d+", markdown_of(page)[0])) == sorted(re.findall(r"w\d+", page)), page
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"), [("gb2312", "gbk"), ("big5", "big5"), ("utf-8", "utf-8"), ("", "gbk")]
+)
+def test_a_page_is_read_in_its_encoding(tmp_path: Path, declared: str, encoding: str) -> None:
+    page = f'<meta charset="{declared}"><title>石</title><p>石不怕力，人在中，天下都有。</p>'
+    document = parse(write(tmp_path / "page.htm", page.encode(encoding)))
+    assert (document.title, text_of(document)) == ("石", "石不怕力，人在中，天下都有。")
+
+
+@pytest.mark.parametrize("page", ["only text", "<p>a", "<b>x</i></b></b>y", "<", "a < b and c > d", "</p></div>x"])
+def test_broken_pages_are_read_as_far_as_they_go(tmp_path: Path, page: str) -> None:
+    assert words(text_of(parse(write(tmp_path / "page.html", page)))) == words(re.sub(r"</?\w+>", " ", page))
+
+
+# -- PDF
+
+
+def test_pages_are_numbered_from_one_and_headings_kept() -> None:
+    document = parse(EXAMPLES / "lighthouses.pdf")
+    assert [chunk.page for chunk in document.chunks] == sorted(chunk.page or 0 for chunk in document.chunks)
+    assert {chunk.page for chunk in document.chunks} == {1, 2, 3}
+    assert ("The Lamp on the Rock", "5. Keepers") in sections_of(document.chunks)
+    assert document.title == "The Lamp on the Rock"
+
+
+def test_a_pdf_keeps_every_word_once(tmp_path: Path) -> None:
+    pages = [[f"word{page}x{line} in a line of page {page}" for line in range(9)] for page in range(1, 4)]
+    text = text_of(parse(write(tmp_path / "a.pdf", pdf(pages))))
+    assert words(text) == words(" ".join(line for lines in pages for line in lines))
+
+
+def test_lines_become_paragraphs_and_hyphens_words() -> None:
+    lines = [
+        "The first paragraph runs over three lines and one of them ends with a hyph-",
+        "enated word, which is a problem; another is a well-known one, the well-",
+        "known word.",
+        "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在",
+        "下一行继续。",
+    ]
+    text = flow([(1, lines)], {}, "").text
+    assert text == (
+        "The first paragraph runs over three lines and one of them ends with a hyphenated word, which is a problem;"
+        " another is a well-known one, the well-known word.\n\n"
+        "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在下一行继续。"
+    )
+
+
+def test_running_headers_and_page_numbers_are_kept_once() -> None:
+    pages = [
+        (n, ["A Handbook", f"Text of page {n} which is long enough to go on", f"to the end{n}.", f"Page {n} of 4"])
+        for n in range(1, 5)
+    ]
+    text = flow(pages, {}, "").text
+    assert text.count("A Handbook") == 1
+    assert re.findall(r"Page \d of 4", text) == ["Page 1 of 4"]
+    assert re.findall(r"end\d", text) == ["end1", "end2", "end3", "end4"]
+
+
+# -- DOCX
+
+
+def test_a_docx_keeps_entities_tabs_notes_and_tables(tmp_path: Path) -> None:
+    body = (
+        paragraph("Q&amp;A &lt;one&gt;", "Heading1")
+        + paragraph("R&amp;D: 1 &lt; 2, &#20013;&#x6587;, “quoted”.")
+        + "<w:p><w:r><w:t>left</w:t><w:tab/><w:t>right</w:t><w:noBreakHyphen/><w:t>hyphen</w:t></w:r></w:p>"
+        + '<w:p><w:r><w:t>noted</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
+        + f"<w:tbl><w:tr><w:tc>{paragraph('cell &amp; one')}</w:tc><w:tc>{paragraph('two')}</w:tc></w:tr></w:tbl>"
+    )
+    document = parse(docx(tmp_path / "a.docx", body, f'<w:footnote w:id="2">{paragraph("The note.")}</w:footnote>'))
+    text = text_of(document)
+    for kept in ("R&D: 1 < 2, 中文, “quoted”.", "left right-hyphen", "The note.", "cell & one"):
+        assert kept in text
+    assert document.chunks[0].section_path == ("Q&A <one>",)
+
+
+def test_a_docx_written_by_a_word_processor() -> None:
+    path = EXAMPLES / "面包.docx"
+    document = parse(path)
+    written = python_docx.Document(str(path))
+    cells = [cell.text for table in written.tables for row in table.rows for cell in row.cells]
+    assert words(text_of(document)) == words("\n".join([*(each.text for each in written.paragraphs), *cells]))
+    assert document.title == "面包里的化学 (The Chemistry of Bread)"
+    assert {chunk.page for chunk in document.chunks} == {None}
+
+
+# -- PPTX
+
+
+def test_slides_are_pages_and_notes_are_kept(tmp_path: Path) -> None:
+    slides = [shape("Opening", "title") + shape("R&amp;D &lt;x&gt; 1*2"), shape("第二张", "title") + shape("要点。")]
+    document = parse(pptx(tmp_path / "a.pptx", slides, {1: "Spoken, not shown."}))
+    assert [(chunk.page, chunk.section_path) for chunk in document.chunks] == [(1, ("Opening",)), (2, ("第二张",))]
+    assert document.chunks[0].text == "## Opening\n\nR&D <x> 1*2\n\nSpoken, not shown."
+
+
+# -- EPUB
+
+
+def test_chapters_come_in_reading_order_whatever_their_names(tmp_path: Path) -> None:
+    chapters = {
+        "z last name.xhtml": "<h1>One &amp; first</h1><p>Text<br/>of one.</p>",
+        "第二.xhtml": "<h1>二</h1><div>第二章的字。</div><h2>Sub</h2><p>Text.</p>",
+    }
+    document = parse(epub(tmp_path / "a.epub", chapters, title="The Book"))
+    assert document.title == "The Book"
+    assert sections_of(document.chunks) == {
+        ("One & first",): "# One & first\n\nText\nof one.",
+        ("二",): "# 二\n\n第二章的字。",
+        ("二", "Sub"): "## Sub\n\nText.",
+    }
