@@ -43,6 +43,8 @@ class ChunkState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     QUARANTINED = "quarantined"
+    #: An operator has accepted that it has no metadata.
+    DISCARDED = "discarded"
 
 
 class Lane(StrEnum):
@@ -50,6 +52,10 @@ class Lane(StrEnum):
 
     BULK = "bulk"
     INTERACTIVE = "interactive"
+
+
+#: States of a chunk that ended without metadata.
+WITHOUT_METADATA = frozenset({ChunkState.FAILED, ChunkState.QUARANTINED, ChunkState.DISCARDED})
 
 
 @dataclass(frozen=True, slots=True)

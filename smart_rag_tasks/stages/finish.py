@@ -78,12 +78,11 @@ def final_status(total: int, processed: int, failed: int) -> RunStatus:
 
 def end_early(connection: Connection, run: Row[Any], status: RunStatus, reason: str, now: float) -> bool:
     """End a run that is not finished (cancelled, superseded, broken), in the caller's transaction."""
-    if not runs.end(connection, run.run_id, {"status": status, "error": reason, "finished_at": now}):
+    ended = runs.end(connection, run.run_id, {"status": status, "error": reason, "finished_at": now})
+    if ended is None:
         return False
     runs.set_document(connection, run.document_id, run.run_id, {"status": status, "updated_at": now})
     admission.drop_batches(connection, run.run_id)
-    ended = runs.get(connection, run.run_id)
-    assert ended is not None
     _announce(connection, ended, result_of(ended), now, with_result=True)
     return True
 
@@ -108,17 +107,16 @@ def _end(
     env: Environment, connection: Connection, run: Row[Any], summary: DocumentMetadata, announce: bool
 ) -> FinalResult | None:
     counts = runs.count_states(connection, run.document_id, run.run_id)
-    if counts.get(ChunkState.PENDING, 0) or runs.has_open_batches(connection, run.run_id):
+    if counts.get(ChunkState.PENDING, 0):
         return None
     now = time.time()
     values = _end_values(counts, run, now)
-    if not runs.end(connection, run.run_id, values):
+    ended = runs.end(connection, run.run_id, values)
+    if ended is None:
         return None
     runs.set_document(connection, run.document_id, run.run_id, _document_values(run, summary, values["status"], now))
     removed = runs.drop_left_over_chunks(connection, run.document_id, run.run_id)
     admission.drop_batches(connection, run.run_id)
-    ended = runs.get(connection, run.run_id)
-    assert ended is not None
     result = result_of(ended)
     _announce(connection, ended, result, now, with_result=announce)
     if env.settings.sink:
@@ -129,9 +127,10 @@ def _end(
 def _end_values(counts: Mapping[str, int], run: Row[Any], now: float) -> Json:
     processed = counts.get(ChunkState.DONE, 0)
     failed = counts.get(ChunkState.FAILED, 0) + counts.get(ChunkState.QUARANTINED, 0)
+    total = processed + failed + counts.get(ChunkState.DISCARDED, 0)
     return {
-        "status": final_status(processed + failed, processed, failed),
-        "total": processed + failed,
+        "status": final_status(total, processed, failed),
+        "total": total,
         "done": max(0, processed - run.unchanged),
         "failed": failed,
         "finished_at": now,

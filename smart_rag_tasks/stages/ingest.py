@@ -36,6 +36,8 @@ class Submission:
     force: bool = False
     #: The chunks come to those that are stored, instead of taking their place.
     additive: bool = False
+    #: Of the chunks that failed before, those that are tried again; None: all of them. Goes with ``chunks=None``.
+    only: frozenset[str] | None = None
     #: The id that the run is to have; new if None.
     run_id: str | None = None
     source: str = ""
@@ -75,11 +77,12 @@ def admit(store: Store, wish: Submission) -> Admission:
     digest = content_hash(wish)
     with store.write() as connection:
         document = _lock(store, connection, wish, now)
-        running = _already_there(connection, wish, digest)
-        if running is not None:
-            _join_callbacks(connection, running, wish.callbacks)
-            return Admission(wish.document_id, running.run_id, Lane(running.lane), running.engine, created=False)
+        own = runs.get(connection, wish.run_id) if wish.run_id else None  # the message that brought it came twice
         older = admission.open_run(connection, wish.document_id)
+        same = own or (older if older is not None and older.content_hash == digest else None)
+        if same is not None:
+            _join_callbacks(connection, same, wish.callbacks)
+            return Admission(wish.document_id, same.run_id, Lane(same.lane), same.engine, created=False)
         if older is not None:
             end_early(connection, older, RunStatus.CANCELLED, "superseded by a newer submission", now)
         return _store(store, connection, wish, document, digest, now)
@@ -97,19 +100,11 @@ def _hashed(wish: Submission) -> Iterable[Any]:
     yield [wish.generator, wish.options, wish.force, wish.additive, wish.source, wish.hint]
     if wish.chunks is None:
         yield "stored"
+        if wish.only is not None:
+            yield sorted(wish.only)
         return
     for chunk in wish.chunks:
         yield [chunk.chunk_id, chunk.text, chunk.section_path, chunk.page, chunk.metadata]
-
-
-def _already_there(connection: Connection, wish: Submission, digest: str) -> Row[Any] | None:
-    """The run that this submission would repeat: its own (a message came twice), or one under way for the same work."""
-    if wish.run_id is not None:
-        own = runs.get(connection, wish.run_id)
-        if own is not None:
-            return own
-    running = admission.open_run(connection, wish.document_id)
-    return running if running is not None and running.content_hash == digest else None
 
 
 def _lock(store: Store, connection: Connection, wish: Submission, now: float) -> Row[Any]:
@@ -152,7 +147,7 @@ def _store_chunks(store: Store, connection: Connection, wish: Submission, docume
         )
     adopted = 0
     if wish.chunks is None or wish.additive:
-        adopted = admission.adopt_chunks(connection, wish.document_id, run_id)
+        adopted = admission.adopt_chunks(connection, wish.document_id, run_id, wish.only)
     if wish.chunks is None:
         return adopted
     start = admission.next_position(connection, wish.document_id) if wish.additive else 0

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 from ..errors import UnknownRun
 from ..metadata import cache_key, compose_context, title_of
 from ..metadata.generator import MetadataGenerator
-from ..models import TERMINAL, ChunkState, DocumentContext, Json, RunStatus
+from ..models import TERMINAL, WITHOUT_METADATA, ChunkState, DocumentContext, Json, RunStatus
 from ..names import GENERATE_BATCH, queue_of
 from ..store import batches, facts, runs
 from ..store.rows import chunk_of
@@ -59,7 +59,9 @@ def plan(env: Environment, run_id: str) -> Plan:
     """Plan the run; whoever comes second gets the plan that is there. Raises UnknownRun."""
     run = look(env, run_id)
     if run.status not in TERMINAL and run.stage == "queued":
-        _Planner(env, run).work()
+        count = _Planner(env, run).work()
+        if count is not None:
+            return Plan(run_id, run.document_id, run.lane, count, tuple(range(count)))
     return current_plan(env, run_id)
 
 
@@ -122,12 +124,15 @@ class _Planner:
         self.generator = env.generator(run.generator, run.options)
         self.document = DocumentContext(run.document_id, language="", source=run.source or "")
         self.size = 0
-        self.unchanged = self.pending = self.seen = 0
+        self.unchanged = self.pending = self.failed = self.seen = 0
         self.last = -1
+        self.batches: int | None = None
 
-    def work(self) -> None:
+    def work(self) -> int | None:
+        """How many batches the plan has; None if somebody else made it."""
         while self._page():
             pass
+        return self.batches
 
     def _page(self) -> bool:
         """Plan one page; False when the plan is complete, or somebody else has made it."""
@@ -143,7 +148,7 @@ class _Planner:
         with store.write() as connection:
             if not runs.is_plannable(connection, run.run_id):
                 return False
-            if self.seen == 0:
+            if self.seen == 0 and not complete:  # planners of several pages must agree on it
                 self.size = runs.fix_batch_size(connection, run.run_id, self.size)
             self._number(plans)
             runs.plan_chunks(connection, run.document_id, run.run_id, plans)
@@ -154,6 +159,8 @@ class _Planner:
         return not complete
 
     def _plan(self, row: Row[Any]) -> Json:
+        if row.state in WITHOUT_METADATA:  # not among the failed chunks that this run was made for
+            return {name: getattr(row, name) for name in ("chunk_id", "want_key", "state", "context")} | {"batch": None}
         chunk = chunk_of(row)
         key = cache_key(chunk, self.document, self.generator)
         there = row.meta is not None and row.meta_key == key and not self.run.force
@@ -166,8 +173,10 @@ class _Planner:
             if item["state"] == ChunkState.PENDING:
                 item["batch"] = self.pending // self.size
                 self.pending += 1
-            else:
+            elif item["state"] == ChunkState.DONE:
                 self.unchanged += 1
+            elif item["state"] != ChunkState.DISCARDED:
+                self.failed += 1
 
     def _complete(self, connection: Connection) -> None:
         run, now = self.run, time.time()
@@ -176,11 +185,14 @@ class _Planner:
             "status": RunStatus.RUNNING.value,
             "fingerprint": self.generator.fingerprint,
             "unchanged": self.unchanged,
+            "failed": self.failed,
+            "batch_size": self.size,
             "batches": count,
             "started_at": now,
         }
         if not runs.planned(connection, run.run_id, values):
             return
+        self.batches = count
         runs.set_document(
             connection,
             run.document_id,
@@ -193,15 +205,30 @@ class _Planner:
 
     def _size(self, connection: Connection) -> int:
         settings, generator = self.env.settings, self.generator
-        measured = facts.get(connection, cost_name(generator.fingerprint))
+        measured = _measured_cost(connection, generator.fingerprint)
         return batch_size(
-            measured or getattr(generator, "seconds_per_chunk", UNKNOWN_COST),
+            measured if measured is not None else getattr(generator, "seconds_per_chunk", UNKNOWN_COST),
             self.run.total,
             seconds=settings.batch_seconds,
             slots=settings.worker_concurrency * settings.worker_count,
             most=settings.max_batch,
             own_cap=getattr(generator, "max_batch", None),
         )
+
+
+def _measured_cost(connection: Connection, fingerprint: str) -> float | None:
+    """A generator's measured seconds a chunk, read again after some seconds."""
+    at, cost = _costs.get(fingerprint, (0.0, None))
+    if time.monotonic() - at > COST_KEPT:
+        cost = facts.get(connection, cost_name(fingerprint))
+        _costs[fingerprint] = (time.monotonic(), cost)
+    return cost
+
+
+_costs: dict[str, tuple[float, float | None]] = {}
+
+#: Seconds that a process goes by the cost it has read.
+COST_KEPT = 5.0
 
 
 def cost_name(fingerprint: str) -> str:

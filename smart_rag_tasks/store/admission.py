@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select, update
 
-from ..models import TERMINAL, Chunk, ChunkState, Json
+from ..models import WITHOUT_METADATA, Chunk, ChunkState, Json
 from .engine import Store
 from .schema import batches, chunks, documents, runs
 
 
 def lock_document(store: Store, connection: Connection, values: Json) -> Row[Any]:
     """The document's row, made with ``values`` if it is new, held by this transaction until it ends."""
-    insert = store.insert(documents).values(values)
-    connection.execute(insert.on_conflict_do_nothing(index_elements=["document_id"]))
-    query = select(documents).where(documents.c.document_id == values["document_id"])
-    return connection.execute(query.with_for_update()).one()
+    connection.execute(_insert_document(store), values)
+    return connection.execute(_LOCK, {"b_document_id": values["document_id"]}).one()
+
+
+# Hot statements are built once: building one costs five times as much as executing it.
+
+
+@cache
+def _insert_document(store: Store) -> Executable:
+    return store.insert(documents).on_conflict_do_nothing(index_elements=["document_id"])
+
+
+_LOCK = select(documents).where(documents.c.document_id == bindparam("b_document_id")).with_for_update()
 
 
 def open_run(connection: Connection, document_id: str) -> Row[Any] | None:
     """The document's run that has not ended, if there is one."""
-    query = select(runs).where(runs.c.document_id == document_id, runs.c.status.not_in(TERMINAL))
-    return connection.execute(query.order_by(runs.c.created_at.desc()).limit(1)).first()
+    return connection.execute(_OPEN_RUN, {"b_document_id": document_id}).first()
+
+
+_OPEN_RUN = (
+    select(runs)
+    .where(runs.c.document_id == bindparam("b_document_id"), runs.c.finished_at.is_(None))
+    .order_by(runs.c.created_at.desc())
+    .limit(1)
+)
 
 
 def insert_run(connection: Connection, values: Json) -> None:
     """A new run."""
-    connection.execute(runs.insert().values(values))
+    connection.execute(_INSERT_RUN, values)
+
+
+_INSERT_RUN = runs.insert()
 
 
 def point_document(connection: Connection, document_id: str, values: Json) -> None:
@@ -36,21 +57,36 @@ def point_document(connection: Connection, document_id: str, values: Json) -> No
     connection.execute(update(documents).where(documents.c.document_id == document_id).values(values))
 
 
+#: SQLite takes some 32,000 parameters in a statement.
+IDS_IN_A_STATEMENT = 5000
+
+
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The items in lists of at most ``size``."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page
+
+
 #: A row of ``chunks`` as a new run wants it; what metadata is there stays until better is written.
 _FRESH: Json = {"batch": None, "state": ChunkState.PENDING.value, "attempts": 0, "marks": 0, "want_key": None}
+
+
+@cache
+def _upsert_chunks(store: Store) -> Executable:
+    insert = store.insert(chunks)
+    taken = ("run_id", "position", "text", "section_path", "page", "extra", *_FRESH)
+    return insert.on_conflict_do_update(
+        index_elements=["document_id", "chunk_id"], set_={name: insert.excluded[name] for name in taken}
+    )
 
 
 def upsert_chunks(store: Store, connection: Connection, document_id: str, run_id: str, given: Sequence[Chunk]) -> None:
     """Store the chunks' texts for ``run_id``; a chunk that is there keeps its metadata for now."""
     if not given:
         return
-    insert = store.insert(chunks)
-    taken = ("run_id", "position", "text", "section_path", "page", "extra", *_FRESH)
-    statement = insert.on_conflict_do_update(
-        index_elements=["document_id", "chunk_id"], set_={name: insert.excluded[name] for name in taken}
-    )
     connection.execute(
-        statement,
+        _upsert_chunks(store),
         [
             {
                 "document_id": document_id,
@@ -68,10 +104,19 @@ def upsert_chunks(store: Store, connection: Connection, document_id: str, run_id
     )
 
 
-def adopt_chunks(connection: Connection, document_id: str, run_id: str) -> int:
-    """Let ``run_id`` work on the chunks that are stored; returns how many."""
+def adopt_chunks(connection: Connection, document_id: str, run_id: str, only: Iterable[str] | None = None) -> int:
+    """Let ``run_id`` work on the chunks that are stored; returns how many.
+
+    ``only``: of those that ended without metadata, these are tried again, the others stay as they are.
+    """
     statement = update(chunks).where(chunks.c.document_id == document_id)
-    return connection.execute(statement.values(run_id=run_id, **_FRESH)).rowcount
+    if only is None:
+        return connection.execute(statement.values(run_id=run_id, **_FRESH)).rowcount
+    count = connection.execute(statement.values(run_id=run_id, batch=None)).rowcount
+    connection.execute(statement.where(chunks.c.state.not_in(WITHOUT_METADATA)).values(_FRESH))
+    for page in batched(only, IDS_IN_A_STATEMENT):
+        connection.execute(statement.where(chunks.c.chunk_id.in_(page)).values(_FRESH))
+    return count
 
 
 def next_position(connection: Connection, document_id: str) -> int:

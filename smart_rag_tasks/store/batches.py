@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, String, bindparam, func, select, update
 
 from ..models import ChunkState, Json
 from .schema import batches, chunks, documents, runs
@@ -37,17 +37,37 @@ _LOOK = (
 
 def take_lease(connection: Connection, seen: Row[Any], *, owner: str, until: float, now: float, died: bool) -> bool:
     """Become the owner, if nobody did since ``seen`` was read."""
-    statement = update(batches).where(
-        batches.c.run_id == seen.run_id,
-        batches.c.number == seen.number,
+    parameters = {
+        "b_run_id": seen.run_id,
+        "b_number": seen.number,
+        "b_seen_owner": seen.owner,
+        "b_seen_deaths": seen.deaths,
+        "b_owner": owner,
+        "b_until": until,
+        "b_now": now,
+        "b_deaths": seen.deaths + died,
+    }
+    return connection.execute(_TAKE, parameters).rowcount == 1
+
+
+_THIS = (batches.c.run_id == bindparam("b_run_id"), batches.c.number == bindparam("b_number"))
+
+_TAKE = (
+    update(batches)
+    .where(
+        *_THIS,
         batches.c.state == "open",
-        batches.c.owner.is_not_distinct_from(seen.owner),
-        batches.c.deaths == seen.deaths,
+        batches.c.owner.is_not_distinct_from(bindparam("b_seen_owner", type_=String)),
+        batches.c.deaths == bindparam("b_seen_deaths"),
     )
-    values: Json = {"owner": owner, "lease_until": until, "started_at": now, "due_at": None}
-    if died:
-        values["deaths"] = batches.c.deaths + 1
-    return connection.execute(statement.values(values)).rowcount == 1
+    .values(
+        owner=bindparam("b_owner"),
+        lease_until=bindparam("b_until"),
+        started_at=bindparam("b_now"),
+        deaths=bindparam("b_deaths"),
+        due_at=None,
+    )
+)
 
 
 def renew_lease(connection: Connection, run_id: str, number: int, *, owner: str, until: float) -> bool:
@@ -61,8 +81,14 @@ def renew_lease(connection: Connection, run_id: str, number: int, *, owner: str,
 
 def close(connection: Connection, run_id: str, number: int, *, owner: str) -> None:
     """The batch is done."""
-    statement = update(batches).where(batches.c.run_id == run_id, batches.c.number == number, batches.c.owner == owner)
-    connection.execute(statement.values(state="done", owner=None, lease_until=None))
+    connection.execute(_CLOSE, {"b_run_id": run_id, "b_number": number, "b_owner": owner})
+
+
+_CLOSE = (
+    update(batches).where(*_THIS, batches.c.owner == bindparam("b_owner")).values(
+        state="done", owner=None, lease_until=None
+    )
+)  # fmt: skip
 
 
 def give_back(connection: Connection, run_id: str, number: int, *, owner: str, due_at: float | None) -> None:
@@ -73,25 +99,31 @@ def give_back(connection: Connection, run_id: str, number: int, *, owner: str, d
 
 def pending_chunks(connection: Connection, document_id: str, run_id: str, number: int) -> list[Row[Any]]:
     """The batch's chunks that still need metadata, in order."""
-    query = (
-        select(chunks)
-        .where(
-            chunks.c.document_id == document_id,
-            chunks.c.batch == number,
-            chunks.c.run_id == run_id,
-            chunks.c.state == ChunkState.PENDING,
-        )
-        .order_by(chunks.c.position)
+    parameters = {"b_document_id": document_id, "b_run_id": run_id, "b_number": number}
+    return list(connection.execute(_PENDING, parameters))
+
+
+_PENDING = (
+    select(chunks)
+    .where(
+        chunks.c.document_id == bindparam("b_document_id"),
+        chunks.c.batch == bindparam("b_number"),
+        chunks.c.run_id == bindparam("b_run_id"),
+        chunks.c.state == ChunkState.PENDING.value,
     )
-    return list(connection.execute(query))
+    .order_by(chunks.c.position)
+)
 
 
 def generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Row[Any]]:
     """Metadata that some chunk has for these cache keys: nothing is generated twice."""
-    query = select(chunks.c.meta_key, chunks.c.meta, chunks.c.generator, chunks.c.fingerprint, chunks.c.generated_at)
-    query = query.where(chunks.c.meta_key.in_(keys), chunks.c.meta.is_not(None))
-    rows: list[Row[Any]] = list(connection.execute(query))
+    rows: list[Row[Any]] = list(connection.execute(_KNOWN, {"b_keys": keys}))
     return {row.meta_key: row for row in rows}
+
+
+_KNOWN = select(chunks.c.meta_key, chunks.c.meta).where(
+    chunks.c.meta_key.in_(bindparam("b_keys", expanding=True)), chunks.c.meta.is_not(None)
+)
 
 
 def mark(connection: Connection, document_id: str, chunk_id: str, run_id: str) -> None:

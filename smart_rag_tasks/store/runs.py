@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json
 from .schema import batches, chunks, documents, runs
 
+# Hot statements are built once: building one costs five times as much as executing it.
+
+_THIS = runs.c.run_id == bindparam("b_run_id")
+_OPEN = runs.c.finished_at.is_(None)
+
+_GET = (
+    select(
+        runs,
+        documents.c.run_id.label("fence"),
+        documents.c.title,
+        documents.c.hint,
+        documents.c.source,
+        documents.c.language,
+    )
+    .join_from(runs, documents, documents.c.document_id == runs.c.document_id, isouter=True)
+    .where(_THIS)
+)
+
+
+def _named(values: Json) -> Json:
+    """Values as parameters of a statement made for their names."""
+    return {f"v_{name}": value for name, value in values.items()}
+
+
+def _setting(names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: bindparam(f"v_{name}") for name in names}
+
 
 def get(connection: Connection, run_id: str) -> Row[Any] | None:
     """A run with its document's fence and title (``fence``, ``title``, ``hint``, ``source``), None if unknown."""
-    query = (
-        select(
-            runs,
-            documents.c.run_id.label("fence"),
-            documents.c.title,
-            documents.c.hint,
-            documents.c.source,
-            documents.c.language,
-        )
-        .join_from(runs, documents, documents.c.document_id == runs.c.document_id, isouter=True)
-        .where(runs.c.run_id == run_id)
-    )
-    return connection.execute(query).first()
+    return connection.execute(_GET, {"b_run_id": run_id}).first()
 
 
 def newest_of(connection: Connection, document_id: str) -> Row[Any] | None:
@@ -56,20 +73,27 @@ def fix_batch_size(connection: Connection, run_id: str, size: int) -> int:
 
 def page(connection: Connection, document_id: str, run_id: str, after: int, limit: int) -> list[Row[Any]]:
     """Up to ``limit`` chunks of the run whose position is above ``after``, in order."""
-    query = (
-        select(chunks)
-        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.position > after)
-        .order_by(chunks.c.position)
-        .limit(limit)
-    )
-    return list(connection.execute(query))
+    parameters = {"b_document_id": document_id, "b_run_id": run_id, "b_after": after, "b_limit": limit}
+    return list(connection.execute(_PAGE, parameters))
+
+
+_OF_RUN = (chunks.c.document_id == bindparam("b_document_id"), chunks.c.run_id == bindparam("b_run_id"))
+
+_PAGE = (
+    select(chunks)
+    .where(*_OF_RUN, chunks.c.position > bindparam("b_after"))
+    .order_by(chunks.c.position)
+    .limit(bindparam("b_limit"))
+)
 
 
 def is_plannable(connection: Connection, run_id: str) -> bool:
     """Whether the run still waits for its plan; holds its row until the transaction ends."""
-    query = select(runs.c.stage, runs.c.status).where(runs.c.run_id == run_id).with_for_update()
-    row = connection.execute(query).first()
+    row = connection.execute(_PLANNABLE, {"b_run_id": run_id}).first()
     return row is not None and row.stage == "queued" and row.status not in TERMINAL
+
+
+_PLANNABLE = select(runs.c.stage, runs.c.status).where(_THIS).with_for_update()
 
 
 _PLAN = (
@@ -100,14 +124,24 @@ def plan_chunks(connection: Connection, document_id: str, run_id: str, plans: It
 
 def planned(connection: Connection, run_id: str, values: Json) -> bool:
     """Queued → generation, once: False for whoever comes second."""
-    statement = update(runs).where(runs.c.run_id == run_id, runs.c.stage == "queued", runs.c.status.not_in(TERMINAL))
-    return connection.execute(statement.values(stage="generation", **values)).rowcount == 1
+    return connection.execute(_planned(tuple(values)), {"b_run_id": run_id, **_named(values)}).rowcount == 1
+
+
+@cache
+def _planned(names: tuple[str, ...]) -> Update:
+    return update(runs).where(_THIS, runs.c.stage == "queued", _OPEN).values(stage="generation", **_setting(names))
 
 
 def set_document(connection: Connection, document_id: str, run_id: str, values: Json) -> bool:
     """Write to the document, if ``run_id`` is still its newest run."""
-    statement = update(documents).where(documents.c.document_id == document_id, documents.c.run_id == run_id)
-    return connection.execute(statement.values(values)).rowcount == 1
+    parameters = {"b_document_id": document_id, "b_run_id": run_id, **_named(values)}
+    return connection.execute(_set_document(tuple(values)), parameters).rowcount == 1
+
+
+@cache
+def _set_document(names: tuple[str, ...]) -> Update:
+    fence = documents.c.run_id == bindparam("b_run_id")
+    return update(documents).where(documents.c.document_id == bindparam("b_document_id"), fence).values(_setting(names))
 
 
 def insert_batches(connection: Connection, rows: list[Json]) -> None:
@@ -121,18 +155,22 @@ def insert_batches(connection: Connection, rows: list[Json]) -> None:
 
 def add_progress(connection: Connection, run_id: str, done: int, failed: int, now: float) -> Row[Any] | None:
     """Count finished chunks in; the row (with ``told``: this caller may send a PROGRESS update) or None."""
-    may_tell = or_(runs.c.progress_at.is_(None), runs.c.progress_at < now - 1.0)
-    statement = (
-        update(runs)
-        .where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
-        .values(
-            done=runs.c.done + done,
-            failed=runs.c.failed + failed,
-            progress_at=case((may_tell, now), else_=runs.c.progress_at),
-        )
-        .returning(runs.c.done, runs.c.failed, runs.c.unchanged, runs.c.total, runs.c.progress_at)
+    parameters = {"b_run_id": run_id, "b_done": done, "b_failed": failed, "b_now": now, "b_before": now - 1.0}
+    return connection.execute(_PROGRESS, parameters).first()
+
+
+_MAY_TELL = or_(runs.c.progress_at.is_(None), runs.c.progress_at < bindparam("b_before"))
+
+_PROGRESS = (
+    update(runs)
+    .where(_THIS, _OPEN)
+    .values(
+        done=runs.c.done + bindparam("b_done"),
+        failed=runs.c.failed + bindparam("b_failed"),
+        progress_at=case((_MAY_TELL, bindparam("b_now")), else_=runs.c.progress_at),
     )
-    return connection.execute(statement).first()
+    .returning(runs.c.done, runs.c.failed, runs.c.unchanged, runs.c.total, runs.c.progress_at)
+)
 
 
 def set_stage(connection: Connection, run_id: str, stage: str) -> None:
@@ -143,41 +181,59 @@ def set_stage(connection: Connection, run_id: str, stage: str) -> None:
 
 def has_open_batches(connection: Connection, run_id: str) -> bool:
     """Whether any batch of the run is not done."""
-    query = select(batches.c.number).where(batches.c.run_id == run_id, batches.c.state == "open").limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_OPEN_BATCH, {"b_run_id": run_id}).first() is not None
+
+
+_OPEN_BATCH = (
+    select(batches.c.number).where(batches.c.run_id == bindparam("b_run_id"), batches.c.state == "open").limit(1)
+)
 
 
 def count_states(connection: Connection, document_id: str, run_id: str) -> Mapping[str, int]:
     """How many chunks of the run are in each state."""
-    query = (
-        select(chunks.c.state, func.count())
-        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id)
-        .group_by(chunks.c.state)
-    )
-    return dict(connection.execute(query).tuples().all())
+    parameters = {"b_document_id": document_id, "b_run_id": run_id}
+    return dict(connection.execute(_STATES, parameters).tuples().all())
+
+
+_STATES = select(chunks.c.state, func.count()).where(*_OF_RUN).group_by(chunks.c.state)
 
 
 def finished_chunks(connection: Connection, document_id: str, run_id: str) -> Iterator[Row[Any]]:
     """The run's chunks that have metadata, in order, read in pages."""
-    query = (
-        select(chunks)
-        .where(chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.state == ChunkState.DONE)
-        .order_by(chunks.c.position)
-        .execution_options(yield_per=500)
-    )
-    yield from connection.execute(query)
+    yield from connection.execute(_FINISHED, {"b_document_id": document_id, "b_run_id": run_id})
 
 
-def end(connection: Connection, run_id: str, values: Json) -> bool:
-    """The transition to a terminal status, once: False for whoever comes second."""
-    statement = update(runs).where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
-    return connection.execute(statement.values(stage="done", **values)).rowcount == 1
+_FINISHED = (
+    select(chunks)
+    .where(*_OF_RUN, chunks.c.state == ChunkState.DONE.value)
+    .order_by(chunks.c.position)
+    .execution_options(yield_per=500)
+)
+
+
+def end(connection: Connection, run_id: str, values: Json) -> Row[Any] | None:
+    """The transition to a terminal status, once: the run's row after it, None for whoever comes second.
+
+    ``values`` hold ``finished_at``: a run that has it is terminal.
+    """
+    return connection.execute(_end(tuple(values)), {"b_run_id": run_id, **_named(values)}).first()
+
+
+@cache
+def _end(names: tuple[str, ...]) -> ReturningUpdate[Any]:
+    return update(runs).where(_THIS, _OPEN).values(stage="done", **_setting(names)).returning(runs)
 
 
 def drop_left_over_chunks(connection: Connection, document_id: str, run_id: str) -> list[str]:
     """Delete the document's chunks that the run does not list; returns their ids."""
-    statement = delete(chunks).where(chunks.c.document_id == document_id, chunks.c.run_id != run_id)
-    return list(connection.execute(statement.returning(chunks.c.chunk_id)).scalars())
+    return list(connection.execute(_LEFT_OVER, {"b_document_id": document_id, "b_run_id": run_id}).scalars())
+
+
+_LEFT_OVER = (
+    delete(chunks)
+    .where(chunks.c.document_id == bindparam("b_document_id"), chunks.c.run_id != bindparam("b_run_id"))
+    .returning(chunks.c.chunk_id)
+)
 
 
 def set_status(connection: Connection, run_id: str, status: str) -> None:
