@@ -31,6 +31,11 @@ _REGION: Final = 4
 _LONG_LINE: Final = 4
 #: Chunks in a region at the most: the splitter's time grows with the square of a table's or a word's length.
 _MAX_REGION: Final = 32
+#: What belongs to the character before it: accents, variants, skin tones, and the joiner of families and flags.
+_JOINER: Final = "\u200d"
+_JOINED: Final = re.compile("[\u0300-\u036f\u200d\u20e3\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+#: Characters that make up one at the most; families have seven.
+_MAX_JOINED: Final = 16
 #: Characters; shorter ones are taken together.
 _SHORT_SENTENCE: Final = 20
 _SENTENCE: Final = re.compile(r"[。！？]+[”’」』）)]*|(?<![.!?])[.!?]++[\"')\]]*\s+")
@@ -118,8 +123,16 @@ def _sentence_ends(line: str, offset: int, chunk_chars: int) -> Iterator[tuple[i
     last = 0
     for end in chain((match.end() for match in _SENTENCE.finditer(line)), [len(line)]):
         while end - last > _LONG_LINE * chunk_chars:
-            last += _LONG_LINE * chunk_chars
+            last = _before_joined(line, last + _LONG_LINE * chunk_chars)
             yield offset + last, None
         if end - last >= _SHORT_SENTENCE and end < len(line):
             yield offset + end, line[last:end]
             last = end
+
+
+def _before_joined(text: str, index: int) -> int:
+    """The index, or one a little before it, at which no emoji and no accented letter is torn."""
+    for at in range(index, index - _MAX_JOINED, -1):
+        if not _JOINED.match(text, at) and text[at - 1] != _JOINER:
+            return at
+    return index

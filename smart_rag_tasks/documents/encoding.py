@@ -89,7 +89,7 @@ def _guessed(data: bytes) -> str:
     text = _utf16_without_mark(data, sample)
     if text is not None:
         return text
-    if len(sample.translate(None, _CONTROL)) < 0.99 * len(sample):
+    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample):
         raise UnreadableDocument("holds binary data, not text; give the file its right suffix")
     text = _utf8(data)
     if text is None:

@@ -43,6 +43,8 @@ _TRANSPARENT: Final = frozenset(
 #: Blocks open at once, beyond which more are not begun; kreuzberg loses text below 63.
 _MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
+#: A noncharacter in place of the backslash, which kreuzberg doubles before some characters.
+_BACKSLASH: Final = "\ufdd3"
 
 
 class _Cutter(HTMLParser):
@@ -90,7 +92,7 @@ class _Cutter(HTMLParser):
         if not self._skipping:
             if not data.isspace():
                 self._imply()
-            self.out.append(escape(data, quote=False))
+            self.out.append(escape(data, quote=False).replace("\\", _BACKSLASH))
         elif self._skipping == "title":
             self.title.append(data)
 
@@ -196,7 +198,8 @@ def markdown_of(html: str) -> tuple[str, str]:
     page, title = cut(html)
     # HTML's own declaration keeps kreuzberg from guessing the encoding.
     whole = f'<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>{page}</body></html>'
-    return extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content, title
+    markdown = extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content
+    return markdown.replace(_BACKSLASH, "\\"), title
 
 
 def convert_html(data: bytes, max_bytes: int) -> Converted:
