@@ -29,7 +29,6 @@ INGEST_FILE: Final = _PREFIX + "ingest_file"
 PREPROCESS_DOCUMENT: Final = _PREFIX + "preprocess_document"
 GENERATE_BATCH_METADATA: Final = _PREFIX + "generate_batch_metadata"
 GENERATE_BATCH: Final = _PREFIX + "generate_batch"
-COLLECT_BATCHES: Final = _PREFIX + "collect_batches"
 POSTPROCESS_RESULTS: Final = _PREFIX + "postprocess_results"
 GENERATE_METADATA_FOR_CHUNK: Final = _PREFIX + "generate_metadata_for_chunk"
 BATCH_METADATA_GENERATION: Final = _PREFIX + "batch_metadata_generation"
@@ -50,7 +49,6 @@ TASK_QUEUES: Final[dict[str, str]] = {
     PREPROCESS_DOCUMENT: INTAKE_QUEUE,
     GENERATE_BATCH_METADATA: INTAKE_QUEUE,
     GENERATE_BATCH: METADATA_QUEUE,
-    COLLECT_BATCHES: DEFAULT,
     POSTPROCESS_RESULTS: DEFAULT,
     GENERATE_METADATA_FOR_CHUNK: METADATA_QUEUE,
     BATCH_METADATA_GENERATION: METADATA_QUEUE,
