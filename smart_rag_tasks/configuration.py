@@ -21,8 +21,11 @@ _NAME = "smart_rag_tasks.celeryconfig"
 
 def configuration() -> str | ModuleType:
     """The name of a module to import, or the module itself."""
-    if named := os.environ.get("CELERY_CONFIG_MODULE"):
-        return named
+    ours = _ours()  # in any case: somebody's own module begins with ``from smart_rag_tasks.celeryconfig import *``
+    return os.environ.get("CELERY_CONFIG_MODULE") or ours
+
+
+def _ours() -> ModuleType:
     if _NAME in sys.modules:
         return sys.modules[_NAME]
     spec = find_spec(_NAME) or spec_from_file_location(_NAME, Path(__file__).parent.parent / "celeryconfig.py")

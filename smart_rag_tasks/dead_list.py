@@ -111,6 +111,12 @@ def forget(client: redis.Redis, ids: Iterable[str] | None = None, *, key: str = 
     return int(client.xdel(key, *found)) if found else 0
 
 
+def expire(client: redis.Redis, *, key: str = DEAD_LIST) -> int:
+    """Drop those older than EXPIRES; gives how many there were."""
+    oldest = int((time.time() - EXPIRES) * 1000)
+    return int(client.xtrim(key, minid=str(oldest), approximate=False))
+
+
 def requeue(client: redis.Redis, id: str, *, key: str = DEAD_LIST, queue_prefix: str = "") -> str:
     """Put one back at the end of its queue, unchanged; gives the queue. Raises InvalidInput."""
     message = find(client, id, key=key)

@@ -1,25 +1,32 @@
-"""The maintenance tasks: envelopes around `stages.maintenance`. Beat sends them; the sweep comes from workers too."""
+"""The maintenance tasks: envelopes around the stages. Beat sends them; the sweep comes from the workers too."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from celery import Task
 
-from . import announcements, names
+from . import announcements, dead_list, names
 from .celery import app
-from .dispatch import engine
-from .errors import StoreUnavailable
+from .dispatch import engine, submit
+from .errors import StoreUnavailable, UnknownDocument
 from .models import Json
-from .stages import maintenance
-from .stages.environment import environment
-from .transport import broker_client
+from .stages import control, expiry, maintenance, regeneration
+from .stages import rescan as watching
+from .stages.environment import Environment, environment
+from .stages.exclusive import exclusive
+from .transport import batch_publishing, broker_client
 
 logger = logging.getLogger(__name__)
 
 #: What a sweep of Celery's runs looks after.
 ENGINE = "celery"
+
+#: Documents that one `regenerate_stale` submits; the next one goes on when they are done.
+REGENERATED_AT_ONCE = 200
 
 
 @app.task(bind=True, name=names.SWEEP, ignore_result=True)
@@ -56,3 +63,61 @@ def act(found: maintenance.Sweep) -> Json:
     if found.outbox:
         app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
     return {"redriven": len(found.redrives), "settled": len(found.settled), "outbox": found.outbox}
+
+
+def time_held() -> float:
+    """Seconds after which periodic work is certainly over: its hard time limit has killed it."""
+    return environment().settings.time_limit + 5.0
+
+
+@app.task(bind=True, name=names.RESCAN, ignore_result=True)
+def rescan(self: Task[Any, Any], folder: str) -> Json:
+    """Look for new, changed and removed files in a watched folder; one scan of it at a time."""
+    env = environment()
+    with exclusive(env, f"rescan:{folder}", time_held()) as mine:
+        if not mine:
+            return {}
+        with broker_client(app) as client:
+            intake = names.queue_of(names.INGEST_FILE)
+            scan = watching.rescan(env, folder, lambda: int(client.llen(intake)))
+        _act_on(env, scan, intake)
+    if scan.problem:
+        logger.warning("re-scan: %s", scan.problem)
+    return {"ingested": len(scan.ingest), "retried": len(scan.retry), "deleted": len(scan.delete)}
+
+
+def _act_on(env: Environment, scan: watching.Scan, intake: str) -> None:
+    with batch_publishing(app):
+        for path in scan.ingest:
+            app.send_task(names.INGEST_FILE, args=[path], queue=intake)
+    for document_id, chunks in scan.retry.items():
+        with suppress(UnknownDocument):  # deleted since the scan
+            submit(env.store, env.settings, document_id, only=chunks)
+    for document_id in scan.delete:
+        with suppress(UnknownDocument):
+            control.delete(env, document_id)
+
+
+@app.task(bind=True, name=names.REGENERATE_STALE, ignore_result=True)
+def regenerate_stale(self: Task[Any, Any]) -> int:
+    """Generate again what another generator or version made, some documents at a time; returns how many."""
+    env = environment()
+    with exclusive(env, "regenerate-stale", time_held()) as mine:
+        stale = regeneration.stale_documents(env, REGENERATED_AT_ONCE) if mine else []
+        for document_id in stale:
+            with suppress(UnknownDocument):
+                submit(env.store, env.settings, document_id)
+    return len(stale)
+
+
+@app.task(bind=True, name=names.EXPIRE, ignore_result=True)
+def expire(self: Task[Any, Any]) -> Json:
+    """Forget old runs, hopeless deliveries, dead messages and what belongs to nothing any more."""
+    env = environment()
+    with exclusive(env, "expire", time_held()) as mine:
+        if not mine:
+            return {}
+        gone = asdict(expiry.expire(env))
+        with broker_client(app) as client:
+            gone["messages"] = dead_list.expire(client)
+    return gone

@@ -226,7 +226,7 @@ def beat_tick(app: Any) -> Json | None:
 
 def send_now(row: Row[Any]) -> str:
     """Send an entry's task out of turn, beat or no beat; the message's id. Raises BrokerUnreachable."""
-    options = {"queue": names.queue_of(row.task)} if row.task in names.TASK_QUEUES else {}
+    options: dict[str, Any] = {"queue": names.queue_of(row.task)} if row.task in names.TASK_QUEUES else {}
     try:
         return str(celery_app.send_task(row.task, kwargs=row.kwargs, **options).id)
     except OperationalError as error:

@@ -19,7 +19,7 @@ from .celery import app
 from .dispatch import enter, submit
 from .errors import InvalidChunks, StoreUnavailable
 from .models import Json, Lane
-from .stages import delivery, files, generation, planning, single
+from .stages import delivery, files, generation, planning, rescan, single
 from .stages.environment import Environment, environment
 from .stages.finish import finish
 from .stages.ingest import submission_of_file
@@ -132,13 +132,14 @@ def message_size(chunks: Any) -> int:
 @app.task(bind=True, name=names.INGEST_FILE, ignore_result=True, **_PATIENT)
 def ingest_file(self: Task[Any, Any], path: str, lane: str = Lane.BULK) -> str:
     """Parse a file below the allowed folders and submit it; returns the run's id."""
-    env = environment()
-    parsed = files.parse(env, files.allowed(Path(path), files.roots(env)))
-    settings = env.settings
-    wish = submission_of_file(
-        parsed, generator=settings.generator, options=settings.generator_options, lane=valid_lane(lane)
-    )
-    return enter(env.store, wish).run_id
+    env, file = environment(), Path(path)
+    with rescan.outcome_noted(env, file):
+        parsed = files.parse(env, files.allowed(file, files.roots(env)))
+        settings = env.settings
+        wish = submission_of_file(
+            parsed, generator=settings.generator, options=settings.generator_options, lane=valid_lane(lane)
+        )
+        return enter(env.store, wish).run_id
 
 
 @app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT)

@@ -15,10 +15,11 @@ from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext
 
 
 class LedgerGenerator(BaseGenerator):
-    """Notes ``document chunk pid`` in the ledger for each chunk; obeys words in the chunk's text.
+    """Notes ``document chunk pid time`` in the ledger for each chunk; obeys words in the chunk's text.
 
-    ``raise:always``, ``raise:N`` (the first N times), ``transient:N``, ``kill`` (SIGKILL itself), ``exit``
-    (``os._exit``), ``hang`` (for ever, deaf to the soft limit). ``seconds`` of work a chunk.
+    ``raise:always``, ``raise:N`` (the first N times), ``wrong:`` (an error that repeating cannot mend),
+    ``transient:N``, ``kill`` (SIGKILL itself), ``exit`` (``os._exit``), ``hang`` (for ever, deaf to the soft
+    limit). ``seconds`` of work a chunk.
     """
 
     name = "ledger"
@@ -54,6 +55,8 @@ def _obey(word: str, tries: int) -> None:
     order, _, number = word.partition(":")
     if order == "raise" and (number == "always" or tries <= int(number)):
         raise RuntimeError("this chunk was told to raise")
+    if order == "wrong":
+        raise ValueError("this chunk will never do")
     if order == "transient" and tries <= int(number):
         raise TransientError("this chunk was told to be slow")
     if order == "kill":
@@ -71,7 +74,7 @@ def _obey(word: str, tries: int) -> None:
 def note(ledger: Path, document_id: str, chunk_id: str) -> None:
     """Add a line, whole or not at all (one write of less than a page)."""
     with ledger.open("a", encoding="utf-8") as lines:
-        lines.write(f"{document_id}\t{chunk_id}\t{os.getpid()}\n")
+        lines.write(f"{document_id}\t{chunk_id}\t{os.getpid()}\t{time.time():.4f}\n")
 
 
 def read(ledger: Path) -> Counter[tuple[str, str]]:
@@ -79,6 +82,6 @@ def read(ledger: Path) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     if ledger.exists():
         for line in ledger.read_text(encoding="utf-8").splitlines():
-            document_id, chunk_id, _ = line.split("\t")
+            document_id, chunk_id, *_ = line.split("\t")
             counts[document_id, chunk_id] += 1
     return counts

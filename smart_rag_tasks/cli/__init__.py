@@ -24,6 +24,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "Let a paused document go on."),
     "retry": ("control", "Try a document's failed chunks again."),
     "regenerate": ("control", "Generate a document's metadata again."),
+    "watch": ("watch", "Folders that are kept up to date."),
+    "schedule": ("schedule", "Periodic work: list, add, pause, run now."),
+    "dead-letters": ("dead_letters", "What could not be done: list, retry, discard."),
+    "monitor": ("monitor", "Workers, tasks, queues, health."),
+    "doctor": ("doctor", "What each document waits for, and what is wrong."),
+    "migrate": ("migrate", "From RQ to Celery and back, losing nothing."),
     "rq": ("rq", "RQ workers and their state, kept for a rollback."),
 }
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from ..stages.environment import Environment
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
@@ -85,3 +88,12 @@ def find_redis() -> None:
 def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that reads the store: ``--store`` and ``--json``."""
     return store(as_json(command))
+
+
+def open_environment(store: str | None) -> Environment:
+    """The environment of a command that works on the store, and on Redis where it needs it."""
+    apply(SMART_RAG_STORE_URL=store)
+    find_redis()
+    from ..stages.environment import environment
+
+    return environment()

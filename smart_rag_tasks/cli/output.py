@@ -47,6 +47,14 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def say(as_json: bool, sentence: str, **facts: Any) -> None:
+    """The outcome of a command: a sentence for people, or the facts as JSON."""
+    if as_json:
+        print_json(facts)
+    else:
+        console().print(sentence, markup=False, soft_wrap=True)
+
+
 def status_text(status: str) -> Text:
     """A status in its colour."""
     return Text("with errors" if status == "completed_with_errors" else status, style=COLOURS.get(status, ""))

@@ -8,11 +8,13 @@ from ..documents import parse_file
 from ..errors import InvalidInput
 from ..models import ParsedDocument
 from .environment import Environment
+from .timetable import watched_folders
 
 
 def roots(env: Environment) -> tuple[Path, ...]:
-    """The folders below which workers may read."""
-    return env.settings.allowed_roots
+    """The folders below which workers may read: those of the settings, and the watched ones."""
+    with env.store.read() as connection:
+        return (*env.settings.allowed_roots, *watched_folders(connection))
 
 
 def allowed(path: Path, roots: tuple[Path, ...]) -> Path:
@@ -20,7 +22,8 @@ def allowed(path: Path, roots: tuple[Path, ...]) -> Path:
     real = path.expanduser().resolve()
     if not any(real.is_relative_to(root.resolve()) for root in roots):
         raise InvalidInput(
-            f"{path.name}: lies outside the folders that workers may read; add its folder to SMART_RAG_ALLOWED_ROOTS"
+            f"{path.name}: lies outside the folders that workers may read; `watch` its folder, or add it to"
+            " SMART_RAG_ALLOWED_ROOTS"
         )
     return real
 

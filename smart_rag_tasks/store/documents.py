@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from ..models import ChunkState, Json
+from ..models import ChunkState, Json, RunStatus
 from .schema import chunks, documents, runs
 
 _WITH_RUN = (
@@ -99,3 +99,21 @@ def remove(connection: Connection, document_id: str) -> int:
     count = connection.execute(delete(chunks).where(chunks.c.document_id == document_id)).rowcount
     connection.execute(delete(documents).where(documents.c.document_id == document_id))
     return count
+
+
+def stale(connection: Connection, fingerprint: str, limit: int) -> list[str]:
+    """Documents that ended with another fingerprint, oldest first; not those whose newest run broke.
+
+    Documents of single chunks only have no fingerprint: each chunk is somebody's own business.
+    """
+    ended = (RunStatus.COMPLETED, RunStatus.COMPLETED_WITH_ERRORS, RunStatus.FAILED)
+    query = (
+        select(documents.c.document_id)
+        .join(runs, runs.c.run_id == documents.c.run_id)
+        .where(
+            documents.c.status.in_(ended),
+            documents.c.fingerprint.not_in(("", fingerprint)),
+            runs.c.error == "",
+        )
+    )
+    return list(connection.execute(query.order_by(documents.c.updated_at).limit(limit)).scalars())

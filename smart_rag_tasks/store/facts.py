@@ -37,4 +37,4 @@ def remove(connection: Connection, name: str) -> None:
 def starting_with(connection: Connection, prefix: str) -> dict[str, Any]:
     """All facts whose names begin with ``prefix``, by what follows it."""
     query = select(facts.c.name, facts.c.value).where(facts.c.name.startswith(prefix, autoescape=True))
-    return {name.removeprefix(prefix): value for name, value in connection.execute(query).tuples()}
+    return {name.removeprefix(prefix): value for name, value in connection.execute(query)}

@@ -36,12 +36,12 @@ def documents_below(connection: Connection, *prefixes: str) -> dict[str, Row[Any
     return {row.source: row for row in rows}
 
 
-def error_kinds(connection: Connection, document_id: str) -> set[str]:
-    """The kinds of error of a document's failed chunks; quarantined ones are not among them."""
-    query = select(chunks.c.error_kind).where(
+def failed_chunks(connection: Connection, document_id: str) -> dict[str, str]:
+    """A document's failed chunks and their kinds of error; quarantined ones are not among them."""
+    query = select(chunks.c.chunk_id, chunks.c.error_kind).where(
         chunks.c.document_id == document_id, chunks.c.state == ChunkState.FAILED.value
     )
-    return set(connection.execute(query.distinct()).scalars())
+    return {row.chunk_id: row.error_kind for row in connection.execute(query)}
 
 
 def put(store: Store, connection: Connection, rows: Sequence[Json]) -> None:
@@ -52,10 +52,10 @@ def put(store: Store, connection: Connection, rows: Sequence[Json]) -> None:
         connection.execute(insert.on_conflict_do_update(index_elements=["source"], set_=changed))
 
 
-def set_error(connection: Connection, source: str, error: str) -> None:
-    """Note the outcome of a file that was handed to a worker: "" when its document is stored."""
+def note_outcome(connection: Connection, source: str, values: Json) -> None:
+    """Note what became of a file that was handed to a worker (``error``; ``size``, ``mtime_ns`` of what was read)."""
     statement = update(watched_files).where(watched_files.c.source == source, watched_files.c.sent_at.is_not(None))
-    connection.execute(statement.values(sent_at=None, error=error[:2000]))
+    connection.execute(statement.values(sent_at=None, **values))
 
 
 def forget(connection: Connection, sources: Iterable[str]) -> None:
@@ -76,5 +76,5 @@ def refused(connection: Connection, folder: str | None = None) -> list[Row[Any]]
 
 def count(connection: Connection) -> dict[str, int]:
     """How many files are known in each watched folder."""
-    query = select(watched_files.c.folder, func.count()).group_by(watched_files.c.folder)
-    return dict(connection.execute(query).tuples().all())
+    query = select(watched_files.c.folder, func.count().label("files")).group_by(watched_files.c.folder)
+    return {row.folder: row.files for row in connection.execute(query)}

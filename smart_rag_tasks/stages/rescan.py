@@ -1,0 +1,290 @@
+"""The re-scan of a watched folder: which files are new, changed or gone, and which documents deserve another try.
+
+Rules, as in docs/howto/schedules.md: what is in flight is left alone; an unchanged file costs one stat; a file must
+be missing in two scans before its document is deleted, and nothing is deleted when the folder is gone or empty, which
+is how an unmounted disk looks. Who sends and deletes is ``maintenance``: here it is only decided, and noted.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from ..documents import find_files
+from ..documents.files import source_of
+from ..errors import InvalidInput
+from ..models import TERMINAL, Json, RunStatus
+from ..reliability.retry import PERMANENT
+from ..store import facts, schedules, watched
+from .environment import Environment
+from .timetable import RESCAN_EVERY, RESCAN_PREFIX
+
+logger = logging.getLogger(__name__)
+
+#: Share of the soft time limit after which a scan reads no more files; the next one goes on there.
+BUDGET: Final = 0.5
+
+#: Characters of a path that a database can index.
+MAX_SOURCE: Final = 2000
+
+#: Before a folder's name, in the name of the fact that says what its last scan found.
+SCANNED: Final = "rescan:"
+
+_IN_TROUBLE: Final = (RunStatus.FAILED, RunStatus.COMPLETED_WITH_ERRORS)
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a scan found to do, and what it left alone."""
+
+    folder: str
+    #: Epoch seconds.
+    at: float
+    #: Why nothing was looked at, "" when all was well.
+    problem: str = ""
+    files: int = 0
+    #: New or changed files, to be handed to workers.
+    ingest: list[str] = field(default_factory=list)
+    #: Documents with failed chunks that are worth another try, and those chunks; None: all.
+    retry: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    #: Documents whose files are gone.
+    delete: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    #: Files that cannot be taken in until they change.
+    refused: int = 0
+    #: Files that the next scan has to read.
+    left: int = 0
+
+
+def rescan(env: Environment, folder: str, intake_length: Callable[[], int]) -> Scan:
+    """Scan a watched folder and note what was seen. ``intake_length``: messages that wait for an ingest.
+
+    Whoever gets the Scan sends ``ingest`` and ``retry``, and deletes ``delete``.
+    """
+    scan = Scan(folder, time.time())
+    with env.store.read() as connection:
+        entry = schedules.get(connection, f"{RESCAN_PREFIX}{folder}")
+    if entry is None:
+        scan.problem = f"{folder} is not watched any more"
+        return scan
+    _Scanner(env, scan, entry.every or RESCAN_EVERY, intake_length).work()
+    with env.store.write() as connection:
+        facts.put(env.store, connection, SCANNED + folder, _summary(scan), scan.at)
+    return scan
+
+
+def last_scans(env: Environment) -> dict[str, Json]:
+    """What the last scan of each folder found, in numbers, by folder."""
+    with env.store.read() as connection:
+        return facts.starting_with(connection, SCANNED)
+
+
+@contextmanager
+def outcome_noted(env: Environment, path: Path) -> Iterator[None]:
+    """Note what becomes of a watched file that is taken in within the block, and which state of the file it was."""
+    try:
+        stat = path.stat()
+        seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    except OSError:
+        seen = {}
+    try:
+        yield
+    except InvalidInput as refusal:
+        _note_outcome(env, path, {**seen, "error": str(refusal)[:2000]})
+        raise
+    _note_outcome(env, path, {**seen, "error": ""})
+
+
+def _note_outcome(env: Environment, path: Path, values: Json) -> None:
+    with env.store.write() as connection:
+        watched.note_outcome(connection, source_of(path), values)
+
+
+def _summary(scan: Scan) -> Json:
+    return {name: len(value) if isinstance(value, (list, dict)) else value for name, value in asdict(scan).items()}
+
+
+class _Scanner:
+    """One scan."""
+
+    def __init__(self, env: Environment, scan: Scan, every: float, intake_length: Callable[[], int]) -> None:
+        self.env, self.scan, self.every, self.intake_length = env, scan, every, intake_length
+        self.deadline = time.monotonic() + env.settings.soft_time_limit * BUDGET
+        self._intake_empty: bool | None = None
+        self.rows: list[Json] = []
+        self.gone: list[str] = []
+
+    def work(self) -> None:
+        root = Path(self.scan.folder)
+        with self.env.store.read() as connection:
+            self.known = watched.files(connection, self.scan.folder)
+            self.documents = watched.documents_below(connection, f"{root}/", f"{root.as_uri()}/")
+        files = dict(self._files(root))
+        self.scan.files = len(files)
+        if self.scan.problem:
+            return
+        for source, path in files.items():
+            self._look(source, path)
+        for source in self.known.keys() - files.keys():
+            self._missing(source, self.known[source])
+        with self.env.store.write() as connection:
+            watched.put(self.env.store, connection, self.rows)
+            watched.forget(connection, self.gone)
+
+    def _files(self, root: Path) -> Iterator[tuple[str, Path]]:
+        """The folder's documents by source; links that lead out of it are not followed."""
+        try:
+            found = find_files([root]) if root.is_dir() else []
+        except InvalidInput:
+            found = []
+        if not found and not root.is_dir():
+            self.scan.problem = f"{root} is not there: nothing is deleted; is its disk mounted?"
+        elif not found and self.known:
+            self.scan.problem = (
+                f"{root} holds no documents any more: nothing is deleted; is its disk mounted?"
+                " `watch remove` and `delete`, if that is meant"
+            )
+        for path in found:
+            real = path.resolve()
+            source = source_of(real)
+            if real.is_relative_to(root) and len(source) <= MAX_SOURCE:
+                yield source, real
+
+    # -- a file that is there
+
+    def _look(self, source: str, path: Path) -> None:
+        known, document = self.known.get(source), self.documents.get(source)
+        if document is not None and document.status not in TERMINAL:
+            self.scan.in_flight += 1
+            return
+        try:
+            stat = path.stat()
+        except OSError:
+            return  # gone since the folder was read: the next scan sees that
+        seen = {"source": source, "folder": self.scan.folder, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        if known is None or (known.size, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            self._changed(seen, path, document)
+        elif known.sent_at is not None:
+            self._sent(seen, path, known, document)
+        elif known.error:
+            self.scan.refused += 1
+            self._keep(seen, known)
+        elif document is not None and document.status in _IN_TROUBLE:
+            self._trouble(seen, known, document)
+        else:
+            self._keep(seen, known)
+
+    def _changed(self, seen: Json, path: Path, document: Row[Any] | None) -> None:
+        """New to us, or touched: its bytes decide. A file without a document need not be read to know."""
+        digest = ""
+        if document is not None:
+            if time.monotonic() > self.deadline:
+                self.scan.left += 1
+                return
+            try:
+                digest = _sha256(path)
+            except OSError as error:
+                logger.warning("re-scan: a file in %s cannot be read: %s", self.scan.folder, error.strerror)
+                return
+        if document is not None and digest == document.source_hash:
+            self._note(seen, source_hash=digest)
+        else:
+            self._ingest(seen, path, digest, tries=0)
+
+    def _sent(self, seen: Json, path: Path, known: Row[Any], document: Row[Any] | None) -> None:
+        """It was handed to a worker, and no outcome was noted: stored meanwhile, waiting, or lost."""
+        settings = self.env.settings
+        overdue = self.scan.at > known.sent_at + max(settings.lost_after, settings.time_limit)
+        if document is not None and known.source_hash in ("", document.source_hash):
+            self._note(seen, source_hash=document.source_hash)
+        elif not (overdue and self._is_intake_empty()):
+            self.scan.in_flight += 1
+        elif known.tries + 1 < settings.max_attempts:
+            self._ingest(seen, path, known.source_hash, tries=known.tries + 1)
+        else:
+            self.scan.refused += 1
+            self._note(seen, error=f"was handed to a worker {known.tries + 1} times without an outcome; see its log")
+
+    def _is_intake_empty(self) -> bool:
+        if self._intake_empty is None:
+            self._intake_empty = self.intake_length() == 0
+        return self._intake_empty
+
+    def _trouble(self, seen: Json, known: Row[Any], document: Row[Any]) -> None:
+        """Failed chunks get another try, later each time; not those whose next try would end the same way."""
+        wait = self.every * (2**known.tries - 1)
+        if known.tries >= self.env.settings.max_attempts or self.scan.at < document.updated_at + wait:
+            self._keep(seen, known)
+            return
+        with self.env.store.read() as connection:
+            failed = watched.failed_chunks(connection, document.document_id)
+        worth = frozenset(chunk_id for chunk_id, kind in failed.items() if kind not in PERMANENT)
+        if document.reason or worth:
+            self.scan.retry[document.document_id] = None if document.reason else worth
+            self._note(seen, source_hash=known.source_hash, tries=known.tries + 1)
+        else:
+            self._keep(seen, known)
+
+    # -- a file that is not there
+
+    def _missing(self, source: str, known: Row[Any]) -> None:
+        document = self.documents.get(source)
+        if document is not None and document.status not in TERMINAL:
+            self.scan.in_flight += 1
+        elif not _is_gone(source):
+            return
+        elif known.missing_since is None:
+            self.rows.append({**known._mapping, "missing_since": self.scan.at})
+        elif document is not None:  # its row stays until the document is gone: a scan that dies is made up for
+            self.scan.delete.append(document.document_id)
+        else:
+            self.gone.append(source)
+
+    # -- notes
+
+    def _ingest(self, seen: Json, path: Path, digest: str, *, tries: int) -> None:
+        """Noted before anything is sent: if this process dies now, a later scan sends it."""
+        self.scan.ingest.append(str(path))
+        self._note(seen, source_hash=digest, sent_at=self.scan.at, tries=tries)
+
+    def _keep(self, seen: Json, known: Row[Any]) -> None:
+        if known.missing_since is not None:
+            self.rows.append({**known._mapping, **seen, "missing_since": None})
+
+    def _note(
+        self, seen: Json, *, source_hash: str = "", sent_at: float | None = None, tries: int = 0, error: str = ""
+    ) -> None:
+        row = {"source_hash": source_hash, "sent_at": sent_at, "tries": tries, "missing_since": None, "error": error}
+        self.rows.append({**seen, **row})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_gone(source: str) -> bool:
+    """Whether the file is certainly not there; a folder that cannot be read proves nothing."""
+    try:
+        Path(_path_of(source)).stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
+
+
+def _path_of(source: str) -> str:
+    from urllib.parse import unquote_to_bytes
+
+    if source.startswith("file://"):
+        return os.fsdecode(unquote_to_bytes(source.removeprefix("file://")))
+    return source
