@@ -62,7 +62,7 @@ broker_transport_options: dict[str, Any] = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "queue_order_strategy": "priority",
-    "socket_timeout": 10,
+    "socket_timeout": 5,  # of a half-open connection several run out one after the other
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "socket_keepalive_options": _keepalive,
@@ -71,7 +71,7 @@ broker_transport_options: dict[str, Any] = {
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker outlives any outage of Redis
 broker_connection_timeout = 5
-redis_socket_timeout = 10
+redis_socket_timeout = 5
 redis_socket_connect_timeout = 5
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 10

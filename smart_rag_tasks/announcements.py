@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +17,20 @@ from .progress_events import tell_end, tell_progress
 from .stages import delivery, planning
 from .stages.environment import Environment
 from .stages.finish import Ending, finish, result_of
+from .transport import BROKER_AWAY
+
+logger = logging.getLogger(__name__)
 
 
 def tell(env: Environment, run_id: str, stage: str) -> None:
-    """Send a PROGRESS update with the store's numbers, unless the run has ended."""
+    """Send a PROGRESS update with the store's numbers, unless the run has ended; no failure of it is the task's."""
+    try:
+        _tell(env, run_id, stage)
+    except Exception as error:  # store or Redis is away: the next update has newer numbers anyway
+        logger.warning("progress of run %s was not told: %s", run_id, type(error).__name__)
+
+
+def _tell(env: Environment, run_id: str, stage: str) -> None:
     progress = planning.progress_of(env, run_id, stage)
     if progress is None:
         return
@@ -30,9 +41,9 @@ def tell(env: Environment, run_id: str, stage: str) -> None:
         engine(run.engine).store_result(run_id, asdict(result_of(run)))
 
 
-def settle(env: Environment, run_id: str) -> bool:
+def settle(env: Environment, run_id: str, *, again: bool = False) -> bool:
     """End a run from outside its chord, if it can be ended; True if it has ended."""
-    ending = finish(env, run_id)
+    ending = finish(env, run_id, again=again)
     if ending is not None:
         deliver_ending(env, ending)
     return ending is not None
@@ -43,7 +54,10 @@ def deliver_ending(env: Environment, ending: Ending) -> None:
     if ending.made:
         delivery.deliver(env, {"result": send_result, "callback": send_callback}, run_id=ending.result.run_id)
         if env.settings.sink:
-            app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
+            try:
+                app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
+            except BROKER_AWAY as error:  # the run has ended, and the sweep looks after the outbox
+                logger.warning("the outbox waits for the sweep: %s", type(error).__name__)
 
 
 def send_result(env: Environment, entry: Row[Any]) -> None:

@@ -14,6 +14,7 @@ from . import (
     starting,  # noqa: F401 - so do its own
     transport,
 )
+from .backend import BACKENDS
 from .bootsteps import SweepTimer
 from .configuration import configuration
 
@@ -31,5 +32,6 @@ class Application(Celery):
 
 
 app = Application("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTask")
+app.loader.override_backends = BACKENDS
 app.config_from_object(configuration())
 app.steps["consumer"].add(SweepTimer)

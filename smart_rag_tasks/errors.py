@@ -79,7 +79,7 @@ class StoreUnavailable(TransientError):
     """The store does not answer: check SMART_RAG_STORE_URL and that the database is up."""
 
 
-class StoreFull(TransientError):
+class StoreFull(StoreUnavailable):
     """The disk under the store is full: make room; the work goes on by itself."""
 
 

@@ -59,7 +59,7 @@ def act(found: maintenance.Sweep) -> Json:
             engine(ENGINE).publish_batches(item.document_id, item.run_id, item.numbers, item.lane)
         logger.info("re-driven: %s, run %s, batches %s", item.document_id, item.run_id, item.numbers)
     for run_id in found.settled:
-        announcements.settle(env, run_id)
+        announcements.settle(env, run_id, again=True)
     if found.outbox:
         app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
     return {"redriven": len(found.redrives), "settled": len(found.settled), "outbox": found.outbox}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,9 @@ from .stages.finish import finish
 from .stages.ingest import submission_of_file
 from .stages.sinking import feed, remove
 from .stages.validation import valid_lane
+from .transport import BROKER_AWAY
+
+logger = logging.getLogger(__name__)
 
 #: The store is away for longer than a stage waits: the message goes back, with a short pause.
 _PATIENT: dict[str, Any] = {
@@ -90,13 +94,27 @@ def process_document_pipeline(
         run_id = _admit(self, env, document_id, chunks, lane, force)
     run = planning.look(env, run_id)
     if run.total > env.settings.max_batch:
-        return self.replace(pipelines.document_pipeline(document_id, run_id, run.lane))
-    plan = planning.plan(env, run_id)
+        return _replace(self, pipelines.document_pipeline(document_id, run_id, run.lane))
+    plan = planning.plan(env, run_id, again=_again(self))
     if len(plan.open) > 1:
-        return self.replace(pipelines.document_pipeline(document_id, run_id, run.lane))
+        return _replace(self, pipelines.document_pipeline(document_id, run_id, run.lane))
     for number in plan.open:
         generation.run_batch(env, run_id, number)
-    return _end(env, run_id)
+    return _end(env, run_id, again=_again(self))
+
+
+def _again(task: Task[Any, Any]) -> bool:
+    """Whether this message was delivered before: its process may have died of it."""
+    return bool((task.request.delivery_info or {}).get("redelivered"))
+
+
+def _replace(task: Task[Any, Any], signature: Signature[Any]) -> Any:
+    """Let ``signature`` take this task's place. What the broker does not take, the sweep sends: no failure of ours."""
+    try:
+        return task.replace(signature)
+    except BROKER_AWAY as error:
+        logger.warning("not all was sent (%s); the sweep sends the rest", type(error).__name__)
+        raise Ignore("the sweep goes on") from error
 
 
 def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any, lane: str, force: bool) -> str:
@@ -151,7 +169,7 @@ def preprocess_document(
     if run_id is None:
         run_id = _admit(self, env, document_id, chunks, Lane.BULK, False)
     tell(env, run_id, "preprocessing")
-    plan = planning.plan(env, run_id)
+    plan = planning.plan(env, run_id, again=_again(self))
     return {"document_id": plan.document_id, "run_id": run_id, "batches": plan.batches}
 
 
@@ -161,9 +179,9 @@ def generate_batch_metadata(self: Task[Any, Any], preprocess_result: Json) -> An
     env, run_id = environment(), preprocess_result["run_id"]
     plan = planning.current_plan(env, run_id, publish=True)
     if not plan.open:
-        return _end(env, run_id)
+        return _end(env, run_id, again=_again(self))
     tell(env, run_id, "analysis")
-    return self.replace(pipelines.batches(plan.document_id, run_id, plan.open, plan.lane))
+    return _replace(self, pipelines.batches(plan.document_id, run_id, plan.open, plan.lane))
 
 
 @app.task(bind=True, name=names.GENERATE_BATCH, ignore_result=True)
@@ -190,12 +208,12 @@ def postprocess_results(
     if run_id is None:  # a chain of the application's own: the run is in what came before
         run_id = batch_result["run_id"]
     tell(env, run_id, "validation")
-    return _end(env, run_id)
+    return _end(env, run_id, again=_again(self))
 
 
-def _end(env: Environment, run_id: str) -> Json:
+def _end(env: Environment, run_id: str, *, again: bool) -> Json:
     """The final result, as the return value of the task whose id is the run's."""
-    ending = finish(env, run_id, announce=False)
+    ending = finish(env, run_id, announce=False, again=again)
     if ending is None:
         raise Ignore("chunks are still open")
     deliver_ending(env, ending)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 from kombu import transport as transports
 from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined]  # newer than the stubs
+from kombu.exceptions import OperationalError as KombuError
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
         qos: Any
         _fanout_to_queue: dict[str, str]
 
+        connection: Any
+
+        def _connparams(self, asynchronous: bool = False) -> dict[str, Any]: ...
         def _create_client(self, asynchronous: bool = False) -> Any: ...
         def _deliver_fanout_message(self, message: Any, exchange: str) -> bool: ...
         def _do_restore_message(
@@ -53,6 +57,9 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 #: it as a lost connection, so each place where it could come from a message is checked beforehand.
 UNFIT: Final = (ValueError, TypeError, AttributeError, RecursionError)
 
+#: What publishing raises while the broker is away or takes nothing.
+BROKER_AWAY: Final = (BrokerUnreachable, KombuError, redis.RedisError, OSError)
+
 #: Stands for the queue of a message that does not say where it came from.
 UNACKNOWLEDGED: Final = "unacked"
 
@@ -68,6 +75,8 @@ def install() -> None:
 
 class Guard(_Base):
     """A mixin for kombu's Redis channels: unfit messages are put aside before anything can stumble over them."""
+
+    _connection_parameters: dict[str, Any] | None = None
 
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_message_bytes")
     max_message_bytes = MAX_MESSAGE_BYTES
@@ -101,6 +110,19 @@ class Guard(_Base):
             given = client.response_callbacks.get("BRPOP", lambda reply, **options: reply)
             client.set_response_callback("BRPOP", lambda reply, **options: self._sound(given(reply, **options)))
         return client
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        """Kept once known: Celery 5.7 closes a lost connection twice, and acknowledges on it later, when kombu has
+        forgotten where it led to. The AttributeError that plain kombu raises then ends the worker.
+        """
+        if self.connection.client is not None:
+            parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+            if not asynchronous:
+                self._connection_parameters = parameters
+            return parameters
+        if self._connection_parameters is None:
+            raise redis.ConnectionError("the connection of this channel is closed")
+        return self._connection_parameters
 
     def _sound(self, reply: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
         if not reply:
@@ -168,6 +190,11 @@ class GuardedSentinelChannel(Guard, kombu_redis.SentinelChannel):
     """A guarded channel of a Redis found through Sentinel."""
 
     QoS = GuardedQoS
+
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        if self.connection.client is None:
+            raise redis.ConnectionError("the connection of this channel is closed")
+        return super()._get_pool(asynchronous)  # type: ignore[misc]  # not in the stubs
 
 
 class GuardedTransport(kombu_redis.Transport):

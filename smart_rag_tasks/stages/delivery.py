@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from ..models import Json
 from ..reliability import owners
 from ..store import outbox
 from .environment import Environment
@@ -40,6 +41,14 @@ def deliver(
         else:
             failed += 1
     return sent, failed
+
+
+def deliver_later(env: Environment, result: Json) -> None:
+    """Put a run's result into the outbox, for the sweep to deliver."""
+    now = time.time()
+    address = {"document_id": result["document_id"], "run_id": result["run_id"]}
+    with env.store.write() as connection:
+        outbox.put(connection, [{"kind": "result", "payload": result, **address}], now)
 
 
 def _take(env: Environment, entry: Row[Any]) -> bool:

@@ -17,6 +17,7 @@ from ..store import admission, runs
 from ..store import outbox as mail
 from ..store.rows import chunk_of, metadata_of
 from .environment import Environment
+from .lease import ENDING, Refusal, give_back, renewing, take_step
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,13 @@ class Ending:
     made: bool
 
 
-def finish(env: Environment, run_id: str, *, announce: bool = True) -> Ending | None:
+def finish(env: Environment, run_id: str, *, announce: bool = True, again: bool = False) -> Ending | None:
     """End the run if all its chunks are settled, else None.
 
     One transaction sets the run's and the document's status, deletes chunks that the run does not list, and puts
     callbacks, sinks and (``announce``) the result into the outbox. ``announce=False`` is for a task whose return
     value is the run's result: Celery stores it, and delivers the message again if the process dies before.
+    ``again``: an earlier try may have died, so this one is made under a lease.
     """
     with env.store.read() as connection:
         run = runs.get(connection, run_id)
@@ -45,12 +47,17 @@ def finish(env: Environment, run_id: str, *, announce: bool = True) -> Ending | 
             return Ending(result_of(run), made=False)
         if run.stage == "queued" or runs.has_open_batches(connection, run_id):
             return None
-    summary = _describe(env, run)
+    summary = _describe_under_lease(env, run) if again else _describe(env, run)
+    if summary is None:
+        return None
     with env.store.write() as connection:
         made = _end(env, connection, run, summary, announce)
-    if made is None:
-        return finish(env, run_id, announce=announce)  # somebody was faster, or a batch was opened again
-    return Ending(made, made=True)
+        if made is not None:
+            return Ending(made, made=True)
+        ended = runs.get(connection, run_id)
+    if ended is not None and ended.status in TERMINAL:
+        return Ending(result_of(ended), made=False)  # somebody was faster
+    return None
 
 
 def result_of(run: Row[Any]) -> FinalResult:
@@ -85,6 +92,21 @@ def end_early(connection: Connection, run: Row[Any], status: RunStatus, reason: 
     admission.drop_batches(connection, run.run_id)
     _announce(connection, ended, result_of(ended), now, with_result=True)
     return True
+
+
+def _describe_under_lease(env: Environment, run: Row[Any]) -> DocumentMetadata | None:
+    """None while somebody else is at it; the title only, if ``describe()`` has killed processes."""
+    lease = take_step(env, run.run_id, ENDING)
+    if isinstance(lease, Refusal):
+        return None
+    if lease.deaths >= env.settings.max_attempts:
+        logger.error("describe() of run %s killed %d processes; the document keeps its title", run.run_id, lease.deaths)
+        return DocumentMetadata(title=run.title)
+    try:
+        with renewing(env, lease):
+            return _describe(env, run)
+    finally:
+        give_back(env, lease)
 
 
 def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:

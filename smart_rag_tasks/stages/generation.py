@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from ..errors import InvalidSettings, StoreUnavailable
 from ..metadata import compose_context
 from ..models import Chunk, ChunkFailure, ChunkMetadata, ChunkState, DocumentContext, Json, Outcome
 from ..reliability.retry import delay_before_retry
@@ -19,9 +21,14 @@ from .environment import Environment
 from .lease import Lease, Refusal, renewing, take
 from .planning import cost_name
 
+logger = logging.getLogger(__name__)
+
 #: Seconds a batch waits for a store that does not answer before it leaves its work to the sweep: a slot without a
 #: store has nothing else to do, and burning through the queue would only make work for the sweep.
 PATIENCE = 30.0
+
+#: Seconds until a batch that broke off is tried again.
+BROKEN_PAUSE = 1.0
 
 #: Seconds between two notes of a generator's measured cost, a process.
 COST_INTERVAL = 5.0
@@ -57,8 +64,35 @@ def run_batch(env: Environment, run_id: str, number: int) -> BatchResult:
     lease = env.store.patiently(lambda: take(env, run_id, number), patience=PATIENCE)
     if isinstance(lease, Refusal):
         return BatchResult(lease.reason)
-    with renewing(env, lease):
-        return env.store.patiently(lambda: _Batch(env, lease), patience=PATIENCE).work()
+    try:
+        with renewing(env, lease):
+            return env.store.patiently(lambda: _Batch(env, lease), patience=PATIENCE).work()
+    except StoreUnavailable:
+        raise
+    except Exception:  # no chunk's error: those are caught where the generator is called
+        logger.exception("batch %d of run %s broke off; it is tried again chunk by chunk", number, run_id)
+        with env.store.write() as connection:
+            batches.count_failure(connection, run_id, number, due_at=time.time() + BROKEN_PAUSE)
+        return BatchResult("broken")
+
+
+class _Unloadable:
+    """Stands for a generator that this worker cannot load (half a deploy): the chunks' error, tried again."""
+
+    fingerprint = ""
+
+    def __init__(self, error: InvalidSettings) -> None:
+        self.error = error
+
+    def generate(self, chunks: Sequence[Chunk], document: DocumentContext) -> list[Outcome]:
+        raise self.error
+
+
+def _generator(env: Environment, run: Row[Any]) -> Any:
+    try:
+        return env.generator(run.generator, run.options)
+    except InvalidSettings as error:
+        return _Unloadable(error)
 
 
 class _Batch:
@@ -66,7 +100,7 @@ class _Batch:
 
     def __init__(self, env: Environment, lease: Lease) -> None:
         self.env, self.lease = env, lease
-        self.generator = env.generator(lease.run.generator, lease.run.options)
+        self.generator = _generator(env, lease.run)
         self.document = DocumentContext(
             lease.document_id, lease.run.title or "", lease.run.language or "", lease.run.source or ""
         )
@@ -201,8 +235,8 @@ def _key(row: Row[Any]) -> Json:
 def _quarantine(tries: int) -> Outcome:
     return ChunkFailure(
         PROCESS_DIED,
-        f"its process died, or was killed at the time limit, in each of {tries} tries: look at the generator,"
-        " then `smart-rag-tasks retry`",
+        f"its process died, was killed at the time limit, or could not write, in each of {tries} tries: look at the"
+        " generator, then `smart-rag-tasks retry`",
     )
 
 

@@ -16,13 +16,17 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from ..errors import SmartRagError
+from ..errors import SmartRagError, StoreUnavailable
 from ..models import TERMINAL, RunStatus
 from ..reliability import owners
 from ..store import batches
 from .environment import Environment
 
 logger = logging.getLogger(__name__)
+
+#: Leases of a run's steps stand beside those of its batches, under these numbers.
+PLANNING = -1
+ENDING = -2
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class Lease:
     owner: str
     #: Whether an earlier owner died on this batch: work chunk by chunk.
     careful: bool
+    #: Owners that died on it.
+    deaths: int = 0
     #: Set when the run was cancelled or superseded, or somebody took the lease: begin nothing new.
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -64,7 +70,7 @@ def take(env: Environment, run_id: str, number: int) -> Lease | Refusal:
         return Refusal("not due")
     if seen.owner and not is_free(seen.owner, seen.lease_until, now, me):
         return Refusal("held")
-    died = bool(seen.owner)
+    died = bool(seen.owner) and seen.owner != me  # a try of our own that broke off is no death
     with env.store.write() as connection:
         until = now + env.settings.lease_seconds
         if not batches.take_lease(connection, seen, owner=me, until=until, now=now, died=died):
@@ -75,6 +81,32 @@ def take(env: Environment, run_id: str, number: int) -> Lease | Refusal:
 def is_free(owner: str, lease_until: float | None, now: float, me: str = "") -> bool:
     """Whether a lease may be taken: it ended, its owner died, or it is this process's own from a try that broke off."""
     return lease_until is None or lease_until < now or owner == me or owners.is_dead(owner)
+
+
+def take_step(env: Environment, run_id: str, number: int, *, deaths: int = 0) -> Lease | Refusal:
+    """The lease of a run's planning or end, for a run that may have killed a process there (``deaths``: how often)."""
+    now, me = time.time(), owners.me()
+    with env.store.write() as connection:
+        batches.insert_step(env.store, connection, run_id, number, deaths)
+        seen = batches.look(connection, run_id, number)
+        if seen is None or seen.fence != run_id:
+            return Refusal("gone")
+        if seen.owner and not is_free(seen.owner, seen.lease_until, now, me):
+            return Refusal("held")
+        died = bool(seen.owner) and seen.owner != me
+        until = now + env.settings.lease_seconds
+        if not batches.take_lease(connection, seen, owner=me, until=until, now=now, died=died):
+            return Refusal("held")
+    return Lease(run_id, number, seen.document_id, seen, me, careful=True, deaths=seen.deaths + died)
+
+
+def give_back(env: Environment, lease: Lease) -> None:
+    """Let others have it; if the store does not answer, the lease ends by itself."""
+    try:
+        with env.store.write() as connection:
+            batches.give_back(connection, lease.run_id, lease.number, owner=lease.owner, due_at=None)
+    except StoreUnavailable:
+        logger.warning("a lease of run %s was not given back; it ends by itself", lease.run_id)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ..errors import UnknownRun
+from ..errors import SmartRagError, StoreUnavailable, UnknownRun
 from ..metadata import cache_key, compose_context, title_of
 from ..metadata.generator import MetadataGenerator
 from ..models import TERMINAL, WITHOUT_METADATA, ChunkState, DocumentContext, Json, RunStatus
@@ -18,6 +18,8 @@ from ..names import GENERATE_BATCH, queue_of
 from ..store import batches, facts, runs
 from ..store.rows import chunk_of
 from .environment import Environment
+from .finish import end_early
+from .lease import PLANNING, Refusal, give_back, renewing, take_step
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +57,61 @@ def look(env: Environment, run_id: str) -> Row[Any]:
     return run
 
 
-def plan(env: Environment, run_id: str) -> Plan:
-    """Plan the run; whoever comes second gets the plan that is there. Raises UnknownRun."""
+def plan(env: Environment, run_id: str, *, again: bool = False) -> Plan:
+    """Plan the run; whoever comes second gets the plan that is there. Raises UnknownRun.
+
+    Under a lease if the planning takes a while, or may have killed a process (``again``: the message was delivered
+    before). A run that cannot be planned in ``max_attempts`` tries has failed; one that may be tried again has no
+    open batches yet.
+    """
     run = look(env, run_id)
     if run.status not in TERMINAL and run.stage == "queued":
-        count = _Planner(env, run).work()
+        tried = again or run.redrives > 0
+        count = _plan_under_lease(env, run, deaths=int(tried)) if tried or run.total > PAGE else _plan(env, run)
         if count is not None:
             return Plan(run_id, run.document_id, run.lane, count, tuple(range(count)))
     return current_plan(env, run_id)
+
+
+def _plan_under_lease(env: Environment, run: Row[Any], deaths: int) -> int | None:
+    lease = take_step(env, run.run_id, PLANNING, deaths=deaths)
+    if isinstance(lease, Refusal):
+        return None  # somebody plans it right now
+    if lease.deaths >= env.settings.max_attempts:
+        reason = "its process died, or was killed at the time limit, in each of"
+        _give_up(env, run, f"planning failed: {reason} {lease.deaths} tries; look at the generator and the workers")
+        return None
+    try:
+        with renewing(env, lease):
+            return _plan(env, run)
+    finally:
+        give_back(env, lease)
+
+
+def _plan(env: Environment, run: Row[Any]) -> int | None:
+    """One try; how many batches, None if it made no plan.
+
+    What is wrong with the run, and not with the store, counts: it must not be tried for ever.
+    """
+    try:
+        return _Planner(env, run).work()
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # a generator that cannot be loaded here, a time limit, a mistake of ours
+        logger.exception("run %s could not be planned", run.run_id)
+        with env.store.write() as connection:
+            batches.insert_step(env.store, connection, run.run_id, PLANNING, 0)
+            tries = batches.count_failure(connection, run.run_id, PLANNING, due_at=None)
+        if tries >= env.settings.max_attempts:
+            # an error that is not ours may quote a chunk
+            why = str(error) if isinstance(error, SmartRagError) else type(error).__name__
+            _give_up(env, run, f"planning failed in each of {tries} tries: {why}")
+        return None
+
+
+def _give_up(env: Environment, run: Row[Any], reason: str) -> None:
+    with env.store.write() as connection:
+        end_early(connection, run, RunStatus.FAILED, reason, time.time())
 
 
 def current_plan(env: Environment, run_id: str, *, publish: bool = False) -> Plan:

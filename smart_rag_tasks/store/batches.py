@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, String, bindparam, func, select, update
 
 from ..models import ChunkState, Json
+from .engine import Store
 from .schema import batches, chunks, documents, runs
 
 
@@ -40,6 +41,7 @@ def take_lease(connection: Connection, seen: Row[Any], *, owner: str, until: flo
     parameters = {
         "b_run_id": seen.run_id,
         "b_number": seen.number,
+        "b_state": seen.state,
         "b_seen_owner": seen.owner,
         "b_seen_deaths": seen.deaths,
         "b_owner": owner,
@@ -56,7 +58,7 @@ _TAKE = (
     update(batches)
     .where(
         *_THIS,
-        batches.c.state == "open",
+        batches.c.state == bindparam("b_state"),
         batches.c.owner.is_not_distinct_from(bindparam("b_seen_owner", type_=String)),
         batches.c.deaths == bindparam("b_seen_deaths"),
     )
@@ -68,6 +70,20 @@ _TAKE = (
         due_at=None,
     )
 )
+
+
+def insert_step(store: Store, connection: Connection, run_id: str, number: int, deaths: int) -> None:
+    """A row for the lease of a run's planning or end (``number`` below 0), unless there is one."""
+    values = {"run_id": run_id, "number": number, "state": "step", "queue": "", "deaths": deaths, "redrives": 0}
+    insert = store.insert(batches).values(values)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["run_id", "number"]))
+
+
+def count_failure(connection: Connection, run_id: str, number: int, *, due_at: float | None) -> int:
+    """The work broke off with an error of its own; the lease is given back. Returns deaths and failures so far."""
+    statement = update(batches).where(batches.c.run_id == run_id, batches.c.number == number)
+    values = {"owner": None, "lease_until": None, "due_at": due_at, "deaths": batches.c.deaths + 1}
+    return int(connection.execute(statement.values(values).returning(batches.c.deaths)).scalar() or 0)
 
 
 def renew_lease(connection: Connection, run_id: str, number: int, *, owner: str, until: float) -> bool:
@@ -175,7 +191,7 @@ def _write(connection: Connection, statement: Any, rows: Iterable[Json]) -> int:
 
 def any_owned_by(connection: Connection, owners: Sequence[str]) -> bool:
     """Whether one of these processes holds a lease."""
-    query = select(batches.c.number).where(batches.c.owner.in_(owners), batches.c.state == "open").limit(1)
+    query = select(batches.c.number).where(batches.c.owner.in_(owners), batches.c.state != "done").limit(1)
     return connection.execute(query).first() is not None
 
 

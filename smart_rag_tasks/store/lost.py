@@ -64,8 +64,10 @@ def overdue_batches(
 def overdue_runs(
     connection: Connection, engine: str, lane: str, *, before: float, now: float, patience: float, limit: int
 ) -> list[Row[Any]]:
-    """The same for entry messages: runs that nobody has planned."""
+    """The same for entry messages: runs that nobody has planned, or plans now."""
+    at_work = select(batches.c.number).where(batches.c.run_id == runs.c.run_id, batches.c.lease_until >= now).exists()
     query = select(runs.c.run_id, runs.c.document_id, runs.c.lane).where(
+        ~at_work,
         runs.c.status == RunStatus.QUEUED.value,
         runs.c.stage == "queued",
         runs.c.engine == engine,

@@ -190,12 +190,13 @@ _OPEN_BATCH = (
 
 
 def count_states(connection: Connection, document_id: str, run_id: str) -> Mapping[str, int]:
-    """How many chunks of the run are in each state."""
+    """How many chunks of the run's plan are in each state; one that came alone meanwhile is its own task's matter."""
     parameters = {"b_document_id": document_id, "b_run_id": run_id}
     return dict(connection.execute(_STATES, parameters).tuples().all())
 
 
-_STATES = select(chunks.c.state, func.count()).where(*_OF_RUN).group_by(chunks.c.state)
+_PLANNED = or_(chunks.c.batch.is_not(None), chunks.c.state != ChunkState.PENDING.value)
+_STATES = select(chunks.c.state, func.count()).where(*_OF_RUN, _PLANNED).group_by(chunks.c.state)
 
 
 def finished_chunks(connection: Connection, document_id: str, run_id: str) -> Iterator[Row[Any]]:
