@@ -126,7 +126,8 @@ class _Line:
 
 def heading_level(line: str) -> tuple[int, bool] | None:
     """(level, whether it can be nothing but a heading) of a line that is numbered like one, None for others."""
-    if not 0 < len(line) <= _MAX_LINE or ends_sentence(line) or _DOT_LEADER.search(line):
+    # A question may be a heading.
+    if not 0 < len(line) <= _MAX_LINE or ends_sentence(line.rstrip("?？")) or _DOT_LEADER.search(line):
         return None
     for certain, patterns in ((True, _CHAPTERS), (False, _NUMBERED)):
         for level, pattern in patterns:

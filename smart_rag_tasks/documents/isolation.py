@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from .. import errors
@@ -69,8 +70,9 @@ def _ask(request: bytes) -> tuple[bytes, str]:
 def _running() -> subprocess.Popen[bytes]:
     global _process
     if _process is None or _process.poll() is not None:
-        # The search path is handed on (the child must find what this process found), few threads keep memory low.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # The child must find what this process found, this package before all; few threads keep memory low.
+        paths = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         environment |= {"TOKIO_WORKER_THREADS": "1", "RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
         _process = subprocess.Popen(
             [sys.executable, "-P", "-m", _MODULE],

@@ -147,6 +147,14 @@ def test_tags_left_open_lose_nothing(tmp_path: Path, page: str, item: str) -> No
     assert re.findall(r"word\d+", text) == [f"word{n}" for n in range(100)]
 
 
+def test_exponents_and_escapes_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    page = "<p>2<sup>7</sup> is 128, 10<sup>-3</sup>, 1<sup>st</sup>, H<sub>2</sub>O, a\\_b, \\*"
+    page += "<table><tr><td>x86_64 * 2</td><td>c:\\_d|e</td></tr></table>"
+    text = text_of(parse(write(tmp_path / "page.html", page)))
+    assert text.startswith("2^7 is 128, 10^-3, 1st, H2O, a\\_b, \\*\n")
+    assert re.search(r"\| x86_64 \* 2 +\| c:\\_d\|e +\|", text)
+
+
 def test_no_word_of_a_thousand_random_pages_is_lost() -> None:
     rnd = random.Random(5)
     tags = [*"pbia", "div", "h1", "h3", "ul", "ol", "li", "table", "tr", "td", "th", "caption", "code", "pre", "dl"]
@@ -197,13 +205,37 @@ def test_lines_become_paragraphs_and_hyphens_words() -> None:
         "known word.",
         "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在",
         "下一行继续。",
+        "Three dots and an imple\x02mentation.",
     ]
     text = flow([(1, lines)], {}, "").text
     assert text == (
         "The first paragraph runs over three lines and one of them ends with a hyphenated word, which is a problem;"
         " another is a well-known one, the well-known word.\n\n"
-        "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在下一行继续。"
+        "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在下一行继续。\n\n"
+        "Three dots and an implementation."
     )
+
+
+def test_numbered_lines_of_a_pdf_are_headings() -> None:
+    body = "A line of text that is as wide as the lines of a page usually are, or nearly so"
+    lines = [
+        "1. What is it?",
+        body,
+        "and its end.",
+        "1.1 Parts",
+        body,
+        "its end.",
+        "1. first item",
+        "2. second item",
+        "End.",
+    ]
+    converted = flow([(1, lines)], {}, "")
+    assert [(heading.title, heading.level) for heading in converted.headings or ()] == [
+        ("1. What is it?", 7),
+        ("1.1 Parts", 8),
+    ]
+    known = flow([(1, lines)], {"1. What is it?": 1, "1.9 Far away": 2}, "").headings or ()
+    assert [heading.level for heading in known] == [1, 2]
 
 
 def test_running_headers_and_page_numbers_are_kept_once() -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..converted import Converted, Heading
-from ..headings import ends_sentence, numbered_level, plain_title
+from ..headings import ends_sentence, heading_level, numbered_level, plain_title
 
 Pages = Sequence[tuple[int, Sequence[str]]]
 
 #: CJK ideographs, kana, their punctuation and full-width forms: set without spaces, two columns wide.
 _WIDE: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\u2018-\u201d…—]")
 _PAGE_NUMBER: Final = re.compile(r"^\W*\d+\W*$|\b(?:page|p\.) ?\d+|\d+ ?(?:/|of) ?\d+|[第共] ?\d+ ?页", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 #: Lines at the top and at the bottom of a page that may be the same on every page.
 _EDGE_LINES: Final = 2
 #: Pages, and at least half of all, that a line must stand on to be a header or footer.
@@ -36,8 +37,9 @@ class _Line:
 
 
 def squeeze(line: str) -> str:
-    """The line with single spaces, none around it."""
-    return " ".join(line.split())
+    """The line with single spaces, none around it, and without control characters."""
+    # PDFium writes U+0002 for a hyphen at the end of a line, also where it has joined the lines itself.
+    return _CONTROL.sub("", " ".join(re.sub("\x02$", "-", line.rstrip()).split()))
 
 
 def flow(pages: Pages, heading_lines: Mapping[str, int], title: str) -> Converted:
@@ -97,13 +99,21 @@ def _edge(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _with_levels(kept: Sequence[tuple[int, str]], known: Mapping[str, int], usual: int) -> Iterator[_Line]:
+    same_as = _levels_of_numbers(known)
     before: _Line | None = None
     for (page, text), after in zip(kept, [text for _, text in kept[1:]] + [""], strict=True):
         level = _known_level(text, known, usual)
         if level is None and (before is None or before.level is not None or _paragraph_ends(before.text, usual)):
-            level = numbered_level(text, after)
+            number = numbered_level(text, after)
+            level = number if number is None else same_as.get(number, number)
         before = _Line(page, text, level)
         yield before
+
+
+def _levels_of_numbers(known: Mapping[str, int]) -> Mapping[int, int]:
+    """What level numbered headings have by their font, for those that are found by their number only."""
+    found = ((heading_level(text), level) for text, level in known.items())
+    return {number[0]: level for number, level in found if number}
 
 
 def _known_level(text: str, known: Mapping[str, int], usual: int) -> int | None:

@@ -14,12 +14,12 @@ from typing import Final
 
 from ..converted import Converted
 from ..encoding import decode
-from .kreuzberg import extract
+from .kreuzberg import extract, unescaped
 
 #: Content that is not text of the page.
 _SKIPPED: Final = frozenset({"script", "style", "template", "svg", "title"})
 #: Marks inside a line.
-_INLINE: Final = frozenset({"b", "strong", "i", "em", "code", "del", "s", "sub", "sup"})
+_INLINE: Final = frozenset({"b", "strong", "i", "em", "code", "del", "s"})
 #: Blocks that hold text only.
 _LEAVES: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "pre", "figcaption"})
 #: Blocks that hold blocks.
@@ -38,13 +38,33 @@ _IMPLIED: Final = {"ul": "li", "ol": "li", "dl": "dd", "table": "td", "tr": "td"
 #: Tags whose text runs on in the line; every other tag parts its text from what is around it.
 _TRANSPARENT: Final = frozenset(
     {"a", "abbr", "acronym", "bdi", "bdo", "big", "cite", "data", "dfn", "font", "ins", "kbd", "label", "mark"}
-    | {"nobr", "q", "ruby", "rb", "rt", "rp", "samp", "small", "span", "strike", "time", "tt", "u", "var", "wbr"}
+    | {
+        "nobr",
+        "q",
+        "ruby",
+        "rb",
+        "rt",
+        "rp",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    }
 )
 #: Blocks open at once, beyond which more are not begun; kreuzberg loses text below 63.
 _MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
 #: A noncharacter in place of the backslash, which kreuzberg doubles before some characters.
 _BACKSLASH: Final = "\ufdd3"
+#: Superscripts that mean another number without their caret: 2^7.
+_EXPONENT: Final = re.compile(r"[-+−]?\d+|\w")
 
 
 class _Cutter(HTMLParser):
@@ -59,6 +79,8 @@ class _Cutter(HTMLParser):
         #: Open blocks and, inside the last of them, open marks.
         self._blocks: list[str] = []
         self._marks: list[str] = []
+        #: A superscript has just begun.
+        self._raised = False
 
     # -- what the parser finds
 
@@ -72,6 +94,7 @@ class _Cutter(HTMLParser):
         elif tag == "br":
             self.out.append("\n" if self._inside("pre") else "<br>")
         else:
+            self._raised = self._raised or tag == "sup"
             self._start(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -92,7 +115,9 @@ class _Cutter(HTMLParser):
         if not self._skipping:
             if not data.isspace():
                 self._imply()
-            self.out.append(escape(data, quote=False).replace("\\", _BACKSLASH))
+            raised = "^" if self._raised and _EXPONENT.fullmatch(data) else ""
+            self.out.append(raised + escape(data, quote=False).replace("\\", _BACKSLASH))
+            self._raised = False
         elif self._skipping == "title":
             self.title.append(data)
 
@@ -199,7 +224,7 @@ def markdown_of(html: str) -> tuple[str, str]:
     # HTML's own declaration keeps kreuzberg from guessing the encoding.
     whole = f'<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>{page}</body></html>'
     markdown = extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content
-    return markdown.replace(_BACKSLASH, "\\"), title
+    return unescaped(markdown).replace(_BACKSLASH, "\\"), title
 
 
 def convert_html(data: bytes, max_bytes: int) -> Converted:

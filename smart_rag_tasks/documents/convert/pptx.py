@@ -9,7 +9,7 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, pack
-from .kreuzberg import extract, title_of
+from .kreuzberg import extract, title_of, unescaped
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
@@ -48,11 +48,6 @@ def with_missing_lines(text: str, full: str) -> str:
     known = "".join(text.split())
     missing = [line for line in full.splitlines() if "".join(line.split()) not in known and line != "Notes:"]
     return "\n\n".join([text, *missing]) if missing else text
-
-
-def unescaped(markdown: str) -> str:
-    """Markdown without the backslashes that kreuzberg puts before punctuation."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)
 
 
 def _joined(slides: dict[int, str], title: str) -> Converted:
