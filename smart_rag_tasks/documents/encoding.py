@@ -22,6 +22,13 @@ _MARKS: Final = (
     (b"\x84\x31\x95\x33", "gb18030"),
 )
 
+#: What pages declare, and the larger encoding that browsers read them in (WHATWG Encoding, section 4.2).
+_SUPERSETS: Final = {
+    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80"), "gb18030"),
+    **dict.fromkeys(("iso-8859-1", "latin1", "ascii", "us-ascii"), "cp1252"),
+    "big5": "big5hkscs",
+}
+
 #: Everyday characters, simplified and traditional: about two in five of any Chinese text, one in fifty of
 #: what comes out when the encoding was guessed wrong.
 _EVERYDAY: Final = frozenset(
@@ -76,10 +83,8 @@ def _marked(data: bytes) -> str | None:
 
 
 def _as_declared(data: bytes, declared: str) -> str | None:
-    # Pages that say gb2312 mean its superset: browsers read them so (WHATWG Encoding).
-    declared = {"gb2312": "gb18030", "gbk": "gb18030"}.get(declared.lower(), declared)
     try:
-        return data.decode(declared) if declared else None
+        return data.decode(_SUPERSETS.get(declared.lower(), declared)) if declared else None
     except (LookupError, UnicodeError):
         return None
 

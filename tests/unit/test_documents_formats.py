@@ -181,6 +181,11 @@ def test_broken_pages_are_read_as_far_as_they_go(tmp_path: Path, page: str) -> N
     assert words(text_of(parse(write(tmp_path / "page.html", page)))) == words(re.sub(r"</?\w+>", " ", page))
 
 
+def test_latin_1_means_windows_1252_as_in_browsers(tmp_path: Path) -> None:
+    page = '<meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-1"><p>“café” – naïve</p>'
+    assert text_of(parse(write(tmp_path / "page.html", page.encode("cp1252")))) == "“café” – naïve"
+
+
 # -- PDF
 
 
