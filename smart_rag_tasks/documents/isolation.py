@@ -60,6 +60,10 @@ def _ask(request: bytes) -> tuple[bytes, str]:
         answer = process.stdout.readline()
     except BrokenPipeError:
         answer = b""
+    except BaseException:  # Ctrl-C, a soft time limit: the answer still to come must not be taken for the next one
+        process.kill()
+        process.wait()
+        raise
     finally:
         timer.cancel()
     if answer.endswith(b"\n"):

@@ -271,6 +271,26 @@ def test_an_idle_converter_that_ends_just_now_is_not_an_error(tmp_path: Path) ->
     assert isolation._process is not process
 
 
+def test_after_an_interrupted_file_the_next_gets_its_own_answer(tmp_path: Path) -> None:
+    class SoftTimeLimit(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise SoftTimeLimit
+
+    slow = write(tmp_path / "slow.html", "<p>word</p>" * 600_000)
+    parse(write(tmp_path / "a.html", "<p>Warm."))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(SoftTimeLimit):
+            parse(slow)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert parse(write(tmp_path / "a.html", "<p>Next.")).chunks[0].text == "Next."
+
+
 def test_ctrl_c_and_stop_signals_to_the_group_leave_the_converter_to_its_parent(tmp_path: Path) -> None:
     page = write(tmp_path / "a.html", "<p>Text.")
     parse(page)
