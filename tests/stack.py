@@ -80,7 +80,8 @@ class Stack:
 
     def enter_environment(self) -> None:
         """Let this process publish to, and read from, this stack."""
-        self._before = {name: os.environ.get(name) for name in self.env}
+        for name in self.env:  # entered again after `configure`: what was there before us still counts
+            self._before.setdefault(name, os.environ.get(name))
         os.environ.update(self.env)
         self._renew()
 
@@ -91,6 +92,7 @@ class Stack:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        self._before.clear()
         self._renew()
 
     def _renew(self) -> None:

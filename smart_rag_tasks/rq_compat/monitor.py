@@ -78,7 +78,7 @@ class RQMonitor:
     def queue_names(self) -> list[str]:
         """Every queue that RQ has heard of."""
         with _translated():
-            return sorted(_text(key).removeprefix("rq:queue:") for key in self.connection.smembers("rq:queues"))
+            return sorted(text(key).removeprefix("rq:queue:") for key in self.connection.smembers("rq:queues"))
 
     def workers(self) -> list[WorkerInfo]:
         """Workers that have registered and not gone; the key of one that was killed expires after a while."""
@@ -87,9 +87,9 @@ class RQMonitor:
 
     def _workers(self) -> Iterator[WorkerInfo]:
         for key in self.connection.smembers("rq:workers"):
-            fields = {_text(name): _text(value) for name, value in self.connection.hgetall(_text(key)).items()}
+            fields = {text(name): text(value) for name, value in self.connection.hgetall(text(key)).items()}
             if fields and "death" not in fields:
-                yield _worker(_text(key).removeprefix("rq:worker:"), fields)
+                yield _worker(text(key).removeprefix("rq:worker:"), fields)
 
     def queue(self, name: str = METADATA_QUEUE) -> QueueStats:
         """The numbers of one queue; all 0 for one that there is not."""
@@ -157,7 +157,7 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
