@@ -55,9 +55,7 @@ class BaseGenerator:
 
         return choose_title(chunks, hint)
 
-    def describe(
-        self, document: DocumentContext, chunks: Iterable[tuple[Chunk, ChunkMetadata]]
-    ) -> DocumentMetadata:
+    def describe(self, document: DocumentContext, chunks: Iterable[tuple[Chunk, ChunkMetadata]]) -> DocumentMetadata:
         """A document's metadata from its chunks' metadata, read once as a stream."""
         from .description import describe_document
 

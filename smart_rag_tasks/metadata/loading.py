@@ -71,8 +71,7 @@ def _attribute(spec: str, module: str, path: str) -> object:
         value: object = import_module(module)
     except ImportError as error:
         raise InvalidSettings(
-            f"Generator {spec!r}: module {module!r} cannot be imported ({error}); is it installed and on"
-            " PYTHONPATH?"
+            f"Generator {spec!r}: module {module!r} cannot be imported ({error}); is it installed and on PYTHONPATH?"
         ) from error
     for name in path.split("."):
         try:
@@ -85,9 +84,7 @@ def _attribute(spec: str, module: str, path: str) -> object:
 def _make(spec: str, factory: object, options: dict[str, Any]) -> object:
     """``factory(**options)``; a class or a function."""
     if not callable(factory):
-        raise InvalidSettings(
-            f"Generator {spec!r} is neither a generator nor a class or function that makes one"
-        )
+        raise InvalidSettings(f"Generator {spec!r} is neither a generator nor a class or function that makes one")
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:

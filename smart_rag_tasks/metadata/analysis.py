@@ -1,0 +1,51 @@
+"""A text read once: its language, sentences, words and what each word weighs. Everything else looks at this."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from . import sentences
+from .language import detect
+from .words import CONTENT, Word, rarity, split_words
+
+#: Characters of one text that are read; what a chunk is about shows long before.
+_READ: Final = 50_000
+#: Without a letter or digit there is nothing to say: only punctuation, only emoji.
+_ALNUM: Final = re.compile(r"[^\W_]")
+#: Occurrences count less than linearly, rare words more than common ones.
+_COUNT_POWER: Final = 0.8
+_RARITY_POWER: Final = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the scorers share."""
+
+    #: ISO 639-1 code, "" when unknown.
+    language: str
+    #: Sentences as written, in order.
+    sentences: tuple[str, ...]
+    #: The words of each sentence.
+    words: tuple[tuple[Word, ...], ...]
+    #: Occurrences of each content word, by its key.
+    counts: Counter[str]
+    #: What each content word weighs in this text.
+    weights: dict[str, float]
+
+
+def analyze(text: str) -> Analysis:
+    """The text's analysis; empty parts for a text without words."""
+    text = sentences.clean(text[:_READ])
+    language = detect(text)
+    found = tuple(sentences.split(text, language)) if _ALNUM.search(text) else ()
+    words = tuple(tuple(split_words(sentence, language)) for sentence in found)
+    counts = Counter(word.key for sentence in words for word in sentence if word.kind == CONTENT)
+    return Analysis(language, found, words, counts, weigh(counts))
+
+
+def weigh(counts: Counter[str]) -> dict[str, float]:
+    """What each word weighs: its count and its rarity."""
+    return {key: count**_COUNT_POWER * rarity(key) ** _RARITY_POWER for key, count in counts.items()}

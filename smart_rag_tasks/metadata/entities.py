@@ -1,0 +1,160 @@
+"""Named things in a text, by form and by list: no model, so what it is not sure of is a ``term``.
+
+Web and mail addresses, dates and amounts by their form; Chinese names by jieba's tags; names in Latin letters by
+their capitals, their kind by small lists and by telling words (``University``, ``Dr``, ``River``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from ..models import Entity
+from .analysis import Analysis
+from .lexicon import chinese_name_characters, given_names, name_words, places
+from .words import BREAK, CONTENT, STOP, Word, join, rarity
+
+#: Entities of a chunk at the most, names before addresses, dates and amounts.
+MAX_ENTITIES: Final = 12
+#: Characters; what is longer is data, not a name.
+_MAX_NAME: Final = 60
+
+_MONTH: Final = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_LARGE: Final = r"(?:thousand|million|billion|trillion)"
+_FORMS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("url", (r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}",)),
+    ("email", (r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b",)),
+    (
+        "date",
+        (
+            r"\b\d{4}-\d{2}-\d{2}\b",
+            rf"\b\d{{1,2}} {_MONTH} \d{{4}}\b",
+            rf"\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}\b",
+            rf"\b{_MONTH} \d{{4}}\b",
+            r"(?<!\d)\d{3,4}\s?年(?:\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?日)?)?",
+            r"(?<=\b[Ii]n )(?:1[0-9]|20)\d\d\b",
+            r"(?<=\bsince )(?:1[0-9]|20)\d\d\b",
+        ),
+    ),
+    (
+        "number",
+        (
+            rf"[$€£¥]\s?\d[\d,.]*(?:\s{_LARGE})?\b",
+            r"\b\d[\d,.]*\s?(?:%|％|percent\b|per cent\b)",
+            rf"\b\d[\d,.]*\s{_LARGE}\b",
+            r"\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人)",
+        ),
+    ),
+)
+_PATTERNS: Final = tuple((kind, re.compile("|".join(forms))) for kind, forms in _FORMS)
+#: jieba's tags for names.
+_TAGGED: Final = {"nr": "person", "nrt": "person", "nrfg": "person", "ns": "place", "nt": "organization", "nz": "term"}
+_CHINESE_ORGANIZATION: Final = re.compile(
+    r"(?:公司|集团|大学|学院|研究院|研究所|委员会|银行|协会|组织|法院|医院|出版社|俱乐部|联盟|联合国|政府|部门)$"
+)
+_CHINESE_PLACE: Final = re.compile(r"..(?:省|市|县|区|州|国|岛|山|河|湖|海|洋|半岛|平原|高原)$")
+
+
+def entities(analysis: Analysis) -> tuple[Entity, ...]:
+    """At most twelve, in the order of their first mentions, each once."""
+    found: dict[str, Entity] = {}
+    for entity in [*_names(analysis), *_by_form(" ".join(analysis.sentences))]:
+        # "Curie" after "Marie Curie" is the same person.
+        if entity.text not in found and not any(other.endswith(" " + entity.text) for other in found):
+            found[entity.text] = entity
+        if len(found) == MAX_ENTITIES:
+            break
+    return tuple(found.values())
+
+
+def _by_form(text: str) -> Iterator[Entity]:
+    for kind, pattern in _PATTERNS:
+        for match in pattern.finditer(text):
+            yield Entity(match[0].strip(" .,"), kind)
+
+
+def _names(analysis: Analysis) -> Iterator[Entity]:
+    for words in analysis.words:
+        for place, word in enumerate(words):
+            entity = None
+            if word.tag in _TAGGED and len(word.text) > 1:
+                entity = _chinese(word)
+            elif word.text[0].isupper() and (place == 0 or not _continues(words, place)):
+                entity = _latin(words, place)
+            if entity:
+                yield entity
+
+
+@lru_cache(maxsize=8192)
+def _chinese(word: Word) -> Entity | None:
+    kind = _TAGGED[word.tag]
+    if kind == "person" and not _person_like(word.text):
+        return None
+    if _CHINESE_ORGANIZATION.search(word.text):
+        kind = "organization"
+    elif kind != "place" and _CHINESE_PLACE.search(word.text):
+        kind = "place"
+    return Entity(word.text, kind)
+
+
+def _person_like(name: str) -> bool:
+    """Whether it begins with a surname or is written in the characters that foreign names are written in."""
+    characters = chinese_name_characters()
+    return (len(name) <= 3 and name[0] in characters["surnames"]) or characters["transcribing"].issuperset(name)
+
+
+def _continues(words: Sequence[Word], place: int) -> bool:
+    """Whether the name that the word at ``place`` belongs to began before it."""
+    before = words[place - 1]
+    if before.text[0].isupper():
+        return True
+    return place > 1 and before.text in name_words()["inside"] and words[place - 2].text[0].isupper()
+
+
+def _latin(words: Sequence[Word], start: int) -> Entity | None:
+    """The name that begins at ``start``; None for what is only a sentence's first word."""
+    first = start == 0
+    end = start + 1
+    while end < len(words) and _belongs(words, end):
+        end += 1
+    while start < end and words[start].kind is STOP and words[start].key not in name_words()["person"]:
+        start += 1
+    name = words[start:end]
+    text = join(name)
+    if not name or len(text) > _MAX_NAME or (len(name) == 1 and not _is_name(name[0], first=first)):
+        return None
+    return Entity(text, _kind(tuple(word.text for word in name)))
+
+
+def _belongs(words: Sequence[Word], place: int) -> bool:
+    word = words[place]
+    if word.kind is BREAK:
+        return False
+    following = words[place + 1].text[0] if place + 1 < len(words) else ""
+    return word.text[0].isupper() or (word.text in name_words()["inside"] and following.isupper())
+
+
+def _is_name(word: Word, *, first: bool) -> bool:
+    if word.kind is not CONTENT or len(word.text) < 2:
+        return False
+    return not first or rarity(word.key) > 2 or word.text in places()
+
+
+@lru_cache(maxsize=8192)
+def _kind(name: tuple[str, ...]) -> str:
+    lower = [part.lower() for part in name]
+    telling = name_words()
+    if " ".join(name) in places():
+        return "place"
+    if not telling["organization"].isdisjoint(lower):
+        return "organization"
+    if lower[0] in telling["person"] or (len(name) > 1 and name[0] in given_names()):
+        return "person"
+    if lower[-1] in telling["place"] or (len(name) > 1 and lower[0] in ("lake", "mount", "river")):
+        return "place"
+    return "term"

@@ -1,0 +1,92 @@
+"""The words one would look a text up by that the text has in another form only.
+
+A search engine without a stemmer does not find "settlement" by "settle", nor 国家橄榄球联盟 by 联盟 where the text was
+cut into longer words. These are the base forms of English words and the parts of Chinese compounds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from .analysis import Analysis
+from .lexicon import chinese_stop, english_common, english_stop, english_verbs, english_weak
+from .words import CONTENT, WEAK, Word, rjieba
+
+#: Words of a gist that come from here at the most.
+MAX_FORMS: Final = 10
+#: Suffix and what stands in its place in the word that it was made from; the longest that fits decides.
+_SUFFIXES: Final = (
+    ("ization", "ize"), ("ational", "ate"), ("fulness", "ful"), ("iveness", "ive"),
+    ("ically", "ic"), ("ement", "e"), ("ement", ""), ("ation", "ate"), ("ation", "e"), ("ation", ""), ("ition", "e"),
+    ("ment", ""), ("tion", "t"), ("tion", "te"), ("sion", "d"), ("sion", "de"), ("sion", "se"), ("ance", ""),
+    ("ence", ""), ("ance", "e"), ("ence", "e"), ("able", ""), ("able", "e"), ("ness", ""), ("ally", ""), ("ally", "al"),
+    ("ical", "ic"), ("less", ""), ("ity", ""), ("ity", "e"), ("ily", "y"), ("ous", ""), ("ive", "e"), ("ive", ""),
+    ("ful", ""), ("ist", ""), ("ism", ""), ("ian", ""), ("ing", ""), ("ing", "e"), ("er", "e"), ("er", ""), ("or", ""),
+    ("or", "e"), ("ly", ""), ("al", ""), ("al", "e"), ("ed", ""), ("ed", "e"),
+)  # fmt: skip
+#: Letters that a word keeps before its suffix at the least.
+_STEM: Final = 3
+
+
+def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
+    """At most ``limit`` words in the text's order, none of which the text has."""
+    have = {word.text.lower() for sentence in analysis.words for word in sentence}
+    found: dict[str, None] = {}
+    for sentence in analysis.words:
+        for word in sentence:
+            if word.kind in (CONTENT, WEAK):
+                found.update((form, None) for form in _forms(word) if form not in have)
+    return list(found)[:limit]
+
+
+@lru_cache(maxsize=16_384)
+def _forms(word: Word) -> tuple[str, ...]:
+    if word.tag and word.tag != "eng":
+        return _parts(word.text)
+    base = base_form(word.text.lower())
+    forms = dict.fromkeys((base, word.key, origin(base)))
+    return tuple(form for form in forms if form not in english_stop() and form not in english_weak())
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """The dictionary's words of two characters and more within a compound of three and more."""
+    if len(text) < 3:
+        return ()
+    engine: Any = rjieba()
+    return tuple(part for part in engine.cut_all(text) if 1 < len(part) < len(text) and part not in chinese_stop())
+
+
+@lru_cache(maxsize=16_384)
+def base_form(word: str) -> str:
+    """An English verb's or noun's base form, the word itself when no rule leads to a common word."""
+    if word in english_verbs():
+        return english_verbs()[word]
+    for candidate in _inflected(word):
+        if candidate in english_common():
+            return candidate
+    return word
+
+
+def _inflected(word: str) -> list[str]:
+    """What the word may be an inflected form of, the likeliest first."""
+    if word.endswith(("ies", "ied")) and len(word) > 4:
+        return [word[:-3] + "y"]
+    if word.endswith("ed") and len(word) > 4:
+        return [word[:-1], word[:-2], word[:-3] if word[-3] == word[-4] else ""]
+    if word.endswith("ing") and len(word) > 5:
+        return [word[:-3] + "e", word[:-3], word[:-4] if word[-4] == word[-5] else ""]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return [word[:-1], word[:-2]]
+    return []
+
+
+@lru_cache(maxsize=16_384)
+def origin(word: str) -> str:
+    """The common word that an English word was derived from (``settlement`` → ``settle``), else the word itself."""
+    if word.isascii() and len(word) > 5:
+        for suffix, instead in _SUFFIXES:
+            stem = word.removesuffix(suffix)
+            if stem != word and len(stem) >= _STEM and stem + instead in english_common():
+                return stem + instead
+    return word

@@ -1,0 +1,133 @@
+"""Which language a text is in: by its script, and among languages in Latin script by their function words.
+
+Chinese is decided before all else: statistical detectors call Chinese text with code in it English two times of
+three, because most of its letters are Latin. Here Latin letters count for English only as far as they are English
+*prose*, and code has hardly any function words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Final
+
+from .lexicon import function_words
+
+#: Characters that are looked at: more change nothing, and a chunk may be a hundred thousand long.
+_SAMPLE: Final = 2000
+#: Han characters in a Chinese word, and words of English prose to one of the words below: both bring counts to words.
+_HAN_PER_WORD: Final = 1.7
+_PROSE_PER_MARK: Final = 4.0
+#: Frequent in English prose, rare in code (unlike ``for``, ``in``, ``is``, ``not``, ``from``).
+_PROSE_MARKS: Final = frozenset(
+    [
+        "the",
+        "of",
+        "to",
+        "that",
+        "this",
+        "these",
+        "are",
+        "was",
+        "were",
+        "which",
+        "by",
+        "have",
+        "has",
+        "its",
+        "their",
+        "will",
+        "would",
+    ]
+)
+
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+_KANA: Final = re.compile("[\u3041-\u309f\u30a1-\u30fa]")
+#: Function words that a text must have for a language other than English, and their share of its words.
+_FEWEST_HITS: Final = 2
+_SHARE: Final = 0.12
+#: A letter of the scripts below.
+_NEITHER: Final = re.compile("[\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af]")
+_LETTERS_PER_WORD: Final = 5
+_LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_SCRIPTS: Final = {
+    "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
+    "ru": re.compile("[\u0400-\u04ff]"),
+    "el": re.compile("[\u0370-\u03ff]"),
+    "ar": re.compile("[\u0600-\u06ff\u0750-\u077f]"),
+    "he": re.compile("[\u0590-\u05ff]"),
+    "hi": re.compile("[\u0900-\u097f]"),
+    "bn": re.compile("[\u0980-\u09ff]"),
+    "pa": re.compile("[\u0a00-\u0a7f]"),
+    "gu": re.compile("[\u0a80-\u0aff]"),
+    "ta": re.compile("[\u0b80-\u0bff]"),
+    "te": re.compile("[\u0c00-\u0c7f]"),
+    "kn": re.compile("[\u0c80-\u0cff]"),
+    "ml": re.compile("[\u0d00-\u0d7f]"),
+    "th": re.compile("[\u0e00-\u0e7f]"),
+    "my": re.compile("[\u1000-\u109f]"),
+    "ka": re.compile("[\u10a0-\u10ff]"),
+    "am": re.compile("[\u1200-\u137f]"),
+    "km": re.compile("[\u1780-\u17ff]"),
+    "hy": re.compile("[\u0530-\u058f]"),
+}
+#: Letters that tell a language from the commonest one of its script.
+_TELLTALES: Final = {
+    "ru": (("uk", "іїєґ"), ("sr", "јљњђћ"), ("mk", "ѓќѕ"), ("be", "ў")),
+    "ar": (("ur", "ٹڈڑے"), ("fa", "پچژگ")),
+}
+
+
+def detect(text: str) -> str:
+    """ISO 639-1 code of the text's main language, "" when nothing tells (only punctuation, only emoji)."""
+    text = text[:_SAMPLE]
+    if text.isascii():
+        return _latin(text)
+    return _by_script(text) or _latin(text)
+
+
+def _by_script(text: str) -> str:
+    """The language of the script that most of the prose is in, "" when that is Latin."""
+    han = len(_HAN.findall(text))
+    code, most = _other_script(text)
+    if code == "ja" and most > han // 10:
+        return "ja"
+    prose = sum(word in _PROSE_MARKS for word in _LATIN_WORD.findall(text.lower())) * _PROSE_PER_MARK
+    if han and han >= most and han / _HAN_PER_WORD >= prose:
+        return "zh"
+    if most > han and most / _LETTERS_PER_WORD >= prose:
+        return _tell(code, text.lower())
+    return ""
+
+
+def _other_script(text: str) -> tuple[str, int]:
+    """The commonest script that is neither Latin nor Han: its main language and how many letters."""
+    if not _NEITHER.search(text):
+        return "", 0
+    kana = len(_KANA.findall(text))
+    counts = {code: len(pattern.findall(text)) for code, pattern in _SCRIPTS.items()} | {"ja": kana}
+    return max(counts.items(), key=lambda item: item[1])
+
+
+def _tell(code: str, text: str) -> str:
+    for other, letters in _TELLTALES.get(code, ()):
+        if sum(text.count(letter) for letter in letters) * 100 > len(text):
+            return other
+    return code
+
+
+def _latin(text: str) -> str:
+    """The language whose function words the text has most of; English for plain ASCII words without any."""
+    words = _LATIN_WORD.findall(text.replace("’", "'"))
+    if not words:
+        return ""
+    # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
+    words = [word for word in words if word.islower()] or [word.lower() for word in words]
+    # Single letters are variables more often than words.
+    words = [word for word in words if len(word) > 1 or not text.isascii()]
+    owners = function_words()
+    score = Counter(code for word in words if word in owners for code in owners[word])
+    best, hits = max(score.items(), key=lambda item: (item[1], item[0] == "en", item[0]), default=("", 0))
+    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words) or score["en"] == hits):
+        return "en" if text.isascii() else ""
+    return best

@@ -1,0 +1,48 @@
+"""Text into sentences: sentencex for the ends, and what it leaves: line breaks, headings, list items, endless lines."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sentencex import segment
+
+#: Characters; a "sentence" over it (a table, a log, minified code) is cut, so that later steps stay linear.
+MAX_SENTENCE: Final = 600
+
+_SPACES: Final = re.compile(r"\s+")
+_SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
+#: A line break ends a sentence before a heading, a list item, a table row or an empty line.
+_BREAK: Final = re.compile(
+    r"\n\s*\n|\n(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?<=[^\s])\n(?=[^\n]{0,60}\n\s*\n)"
+)
+_MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
+_CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
+
+
+def clean(text: str) -> str:
+    """The text without NUL and lone surrogates, which the libraries refuse."""
+    return _SURROGATES.sub(" ", text)
+
+
+def split(text: str, language: str) -> list[str]:
+    """The sentences in order, without Markdown's marks, spaces made single; none over 600 characters."""
+    found: list[str] = []
+    for block in _BREAK.split(text):
+        if not block or block.isspace():
+            continue
+        for sentence in segment("zh" if language == "zh" else language or "en", _SPACES.sub(" ", block)):
+            found.extend(_pieces(sentence, language))
+    return found
+
+
+def _pieces(sentence: str, language: str) -> list[str]:
+    parts = _CHINESE_END.split(sentence) if language == "zh" else [sentence]
+    tidy = (_MARKUP.sub("", part).strip() for part in parts)
+    return [piece for part in tidy if part for piece in _cut(part)]
+
+
+def _cut(sentence: str) -> list[str]:
+    if len(sentence) <= MAX_SENTENCE:
+        return [sentence]
+    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]

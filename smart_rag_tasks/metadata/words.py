@@ -1,0 +1,151 @@
+"""Sentences into words: what is written, what it counts as, and what it can be in a key phrase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from .lexicon import RARE, chinese_stop, english_common, english_plurals, english_stop, english_weak, function_words
+
+#: Kinds of words. CONTENT may be a keyword, WEAK may stand inside one, STOP and BREAK end it, NUMBER may follow.
+CONTENT, WEAK, NUMBER, STOP, BREAK = "content", "weak", "number", "stop", "break"
+#: Tag of a hyphen or middle dot inside a name.
+JOINER: Final = "-"
+
+
+class Word(NamedTuple):
+    """One word of a sentence; words are shared, one object for each way of writing."""
+
+    #: As it is written.
+    text: str
+    #: What occurrences are counted by: lower case, plural as singular.
+    key: str
+    #: CONTENT, WEAK, NUMBER, STOP or BREAK.
+    kind: str
+    #: Part of speech where the language's tagger gives one, else "".
+    tag: str = ""
+    #: Whether a key phrase can begin or end with it.
+    opens: bool = False
+    closes: bool = False
+    #: Whether it begins another phrase when it follows a noun (English participles).
+    parts: bool = False
+
+
+_LATIN: Final = re.compile(r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]")
+_NUMERIC: Final = re.compile(r"[\d.,:/%+\-]+(?:st|nd|rd|th|s|k|m|mb|gb|kb|ms|km|kg|cm|mm|%)?", re.IGNORECASE)
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+#: Characters that no space stands beside.
+_WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef“”‘’…—]")
+_JOINERS: Final = frozenset("-–·‐")
+
+#: Tags of jieba's dictionary whose words can name a subject: nouns, names, idioms, verbal nouns, words of an alphabet.
+_SUBJECT_TAGS: Final = frozenset({"n", "nr", "nrt", "nrfg", "ns", "nt", "nz", "ng", "vn", "an", "j", "l", "i", "eng"})
+#: Those that may stand inside a compound noun: verbs, adjectives, affixes, characters the dictionary lacks.
+_MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "k", "h", "x"})
+_NEVER_FIRST: Final = frozenset({"k", "x"})
+#: English words in -ed that are no participles.
+_NOUNS_IN_ED: Final = frozenset(
+    {"breed", "hundred", "sacred", "speed", "naked", "embed", "wicked", "indeed", "crossbreed"}
+)
+#: Characters; what is longer is data, no word.
+_MAX_WORD: Final = 40
+
+
+def split_words(sentence: str, language: str) -> list[Word]:
+    """The sentence's words and punctuation marks in order."""
+    if _HAN.search(sentence):
+        return [_chinese_word(text, tag) for text, tag in rjieba().tag(sentence) if not text.isspace()]
+    return [_latin_word(text, language) for text in _LATIN.findall(sentence)]
+
+
+@lru_cache(maxsize=16_384)
+def _latin_word(text: str, language: str) -> Word:
+    if len(text) == 1 and not text.isalnum():
+        return Word(text, text, BREAK)
+    lower = text.lower().replace("’", "'")
+    if lower == "'s":
+        return Word(text, lower, WEAK)
+    if _NUMERIC.fullmatch(lower):
+        return Word(text, lower, NUMBER)
+    if not 1 < len(lower) <= _MAX_WORD or lower in english_stop() or language in function_words().get(lower, ()):
+        return Word(text, lower, STOP)
+    key = singular(lower)
+    parts = len(key) > 4 and key.endswith("ed") and key not in _NOUNS_IN_ED and text.islower()
+    if lower in english_weak() or key in english_weak() or (lower.endswith("ly") and text.islower()):
+        return Word(text, key, WEAK, parts=parts)
+    return Word(text, key, CONTENT, opens=True, closes=True, parts=parts)
+
+
+@lru_cache(maxsize=1)
+def rjieba() -> Any:
+    """The tagger, imported when the first Chinese text comes: its dictionary takes 33 MB."""
+    import rjieba as engine
+
+    return engine
+
+
+@lru_cache(maxsize=32_768)
+def _chinese_word(text: str, tag: str) -> Word:
+    if not _HAN.search(text):
+        return _foreign_word(text)
+    if tag == "m":
+        return Word(text, text, NUMBER, tag)
+    subject = tag in _SUBJECT_TAGS
+    if (subject or tag in _MODIFIER_TAGS) and text not in chinese_stop():
+        kind = CONTENT if subject and len(text) > 1 else WEAK
+        return Word(text, text, kind, tag, opens=tag not in _NEVER_FIRST, closes=subject)
+    return Word(text, text, WEAK if subject else STOP, tag, opens=subject, closes=subject)
+
+
+def _foreign_word(text: str) -> Word:
+    """A word of an alphabet, a number or a mark within Chinese text."""
+    if text in _JOINERS:
+        return Word(text, text, WEAK, JOINER)
+    word = _latin_word(text, "en")
+    if word.kind == NUMBER:
+        return word._replace(tag="m", closes=True)
+    return word._replace(tag="eng", parts=False)
+
+
+@lru_cache(maxsize=16_384)
+def rarity(key: str) -> float:
+    """How little everyday a word is: 1 for common words to 3 for those outside the common ones."""
+    if not _HAN.search(key):
+        return english_common().get(key, RARE)
+    if not rjieba().has_word(key):
+        return RARE
+    # Of the 60 million words that jieba's dictionary counts: 10,000 and more is everyday, under 10 is rare.
+    digits = len(str(rjieba().suggest_freq(key)))
+    return max(1.0, RARE - 0.5 * (digits - 1))
+
+
+@lru_cache(maxsize=16_384)
+def singular(word: str) -> str:
+    """An English noun's singular by rule and dictionary; other words as they are."""
+    if word in english_plurals():
+        return english_plurals()[word]
+    if len(word) < 4 or not word.endswith("s"):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ses", "xes", "zes", "ches", "shes")):
+        return word[:-1] if word[:-1] in english_common() else word[:-2]
+    return word if word.endswith(("ss", "us", "is")) else word[:-1]
+
+
+def join(words: Sequence[Word]) -> str:
+    """The words as running text: a space between words of alphabets, none beside Chinese or before punctuation."""
+    text = ""
+    for word in words:
+        if text and _needs_space(text[-1], word.text[0]):
+            text += " "
+        text += word.text
+    return text
+
+
+def _needs_space(left: str, right: str) -> bool:
+    if left in "([{“‘\"'#@$/·-" or right in ",.;:!?)]}”’%'/·-":
+        return False
+    return not (_WIDE.match(left) or _WIDE.match(right))
