@@ -20,7 +20,12 @@ _settings = get_settings()
 # -- where
 broker_url = _settings.broker_url
 result_backend = _settings.result_backend
-imports = ("smart_rag_tasks.signals", "smart_rag_tasks.tasks", "smart_rag_tasks.maintenance")
+imports = (
+    "smart_rag_tasks.signals",
+    "smart_rag_tasks.tasks",
+    "smart_rag_tasks.maintenance",
+    "smart_rag_tasks.monitoring.tasks",
+)
 
 # -- what travels: JSON, never pickle
 task_serializer = result_serializer = event_serializer = "json"

@@ -5,6 +5,7 @@ Imported by ``celery`` for every process that uses the app. No receiver here con
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextvars import Token
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import click
 from celery import current_app, signals
-from celery.app import trace
+from celery.app import trace, utils
 
 from .arguments import ids_in
 from .instrumentation import context, logs
@@ -25,6 +26,9 @@ SENT_AT: Final = "sent_at"
 # id, which stands at the end of the line with the others.
 trace.LOG_RECEIVED = "Task %(name)s received %(args)s"
 trace.LOG_SUCCESS = "Task %(name)s succeeded in %(runtime).3f s"
+
+# Celery masks the passwords of the URLs it knows; RedBeat's it would show to `inspect conf`, and Flower to everybody.
+utils.HIDDEN_SETTINGS = re.compile(utils.HIDDEN_SETTINGS.pattern + "|REDIS_URL", re.IGNORECASE)
 
 
 @signals.setup_logging.connect

@@ -18,6 +18,8 @@ from smart_rag_tasks.redis_server import RedisServer
 HERE = Path(__file__).parent
 #: Stands in every chunk's text: it must not be seen anywhere.
 SECRET = "SECRETTEXT"
+#: Of Redis: the same.
+PASSWORD = "REDISPASSWORD"
 QUEUES = "priority_queue,maintenance,default,metadata_queue,intake_queue"
 
 
@@ -40,7 +42,7 @@ class Desk:
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
-        self.redis = RedisServer(folder / "redis")
+        self.redis = RedisServer(folder / "redis", password=PASSWORD)
         self.redis.start()
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("CELERY_", "FLOWER_"))},
@@ -51,6 +53,8 @@ class Desk:
             "PYTHONUNBUFFERED": "1",
             "REMAP_SIGTERM": "SIGQUIT",
             "SMART_RAG_SOFT_SHUTDOWN": "2",
+            "SMART_RAG_SWEEP_SECONDS": "1",
+            "SMART_RAG_LOST_AFTER": "3",
             "SMART_RAG_MAX_BATCH": "6",  # whatever was measured before, a document of the tests has several batches
             **env,
         }

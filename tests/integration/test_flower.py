@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import SECRET, Desk, eventually, free_port
+from desk import PASSWORD, SECRET, Desk, eventually, free_port
 
 USER = "desk:correct-horse"
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -209,9 +209,15 @@ def test_a_chunk_s_text_is_seen_nowhere(desk: Desk, flower: str) -> None:
     for task_id in tasks(flower):
         pages += [get(f"{flower}/task/{task_id}")[1], get(f"{flower}/api/task/result/{task_id}")[1]]
         pages += [get(f"{flower}/api/task/info/{task_id}")[1]]
-    assert "foreign.md" in "".join(pages)
-    assert SECRET not in "".join(pages)
-    assert SECRET not in desk.text("flower") + desk.text("worker")
+    desk.submit("in-hand.md", [f"WAIT 0.5 {number}" for number in range(30)], wait=False)
+    worker = next(iter(json.loads(get(flower + "/api/workers?refresh=1")[1])))
+    inspected = eventually(lambda: [page for page in [get(f"{flower}/worker/{worker}")[1]] if "in-hand.md" in page])
+    together = "".join([*pages, *inspected, get(flower + "/broker")[1], get(flower + "/api/workers?refresh=1")[1]])
+    assert inspected
+    assert "foreign.md" in together
+    for hidden in (SECRET, PASSWORD):
+        assert hidden not in together
+        assert hidden not in desk.text("flower") + desk.text("worker")
 
 
 def test_its_memory_outlives_a_restart(desk: Desk, flower: str) -> None:
