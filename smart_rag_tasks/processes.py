@@ -103,6 +103,10 @@ class Supervisor:
         """Which of them run now."""
         return {unit.process.name: unit.pid is not None for unit in self._units}
 
+    def starts(self) -> dict[str, int]:
+        """How often each of them was started."""
+        return {unit.process.name: unit.starts for unit in self._units}
+
     def pids(self) -> dict[str, int | None]:
         """Their process ids, None for those that do not run now."""
         return {unit.process.name: unit.pid for unit in self._units}
@@ -140,6 +144,7 @@ class _Unit:
     def __init__(self, process: Process, display: Display, reaper: child.Reaper) -> None:
         self.process = process
         self.failed = False
+        self.starts = 0
         self._display = display
         self._reaper = reaper
         self._child: subprocess.Popen[bytes] | None = None
@@ -176,6 +181,7 @@ class _Unit:
             with self._pump.write_end() as output:
                 self._child = child.spawn(self.process.argv, env=env, cwd=self.process.cwd, output=output)
             self._reaper.watch(self._child.pid, self.process.grace)
+            self.starts += 1
         self._say(f"started (pid {self._child.pid})")
         return True
 

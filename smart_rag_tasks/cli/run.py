@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,9 @@ from . import options
 
 #: Seconds between two looks at the store.
 POLL = 0.15
+
+#: Starts of a worker that are put down to bad luck.
+MOST_STARTS = 6
 
 
 @click.command("run")
@@ -50,6 +53,12 @@ def run_command(
     raise SystemExit(1 if job.failed() else 0)
 
 
+def _check(starts: dict[str, int], log: Path) -> None:
+    """Raise when a worker dies again and again: nothing will come of waiting."""
+    if max(starts.values()) > MOST_STARTS:
+        raise SmartRagError(f"the worker does not stay alive; the reason is at the end of {log}")
+
+
 @dataclass
 class Job:
     """The files of one ``run``."""
@@ -67,8 +76,10 @@ class Job:
         from ..client import Client
         from ..processes import Supervisor
         from ..settings import get_settings
+        from ..stages.environment import generator
         from . import launch
 
+        generator(get_settings().generator, get_settings().generator_options)  # a wrong name is an error here
         with ExitStack() as stack:
             settings = stack.enter_context(launch.redis_for(get_settings()))
             settings = launch.quick_shutdown(settings)
@@ -77,11 +88,11 @@ class Job:
             log = stack.enter_context((home / "run.log").open("a", encoding="utf-8"))
             self._client = Client(settings)
             workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
-            stack.enter_context(Supervisor(workers, out=log, colour=False))
-            self._follow()
+            supervisor = stack.enter_context(Supervisor(workers, out=log, colour=False))
+            self._follow(lambda: _check(supervisor.starts(), home / "run.log"))
             self._records = self._collect()
 
-    def _follow(self) -> None:
+    def _follow(self, check: Callable[[], None]) -> None:
         from .progress import Bars
 
         with Bars(len(self.files)) as bars:
@@ -94,6 +105,7 @@ class Job:
                 bars.generated(done, total, open_runs)
                 if not open_runs:
                     return
+                check()
                 time.sleep(POLL)
 
     def _submit(self, path: Path) -> None:
@@ -143,7 +155,9 @@ class Job:
         if rows:
             console.print(output.table(columns, rows))
         for path, reason in self.refused:
-            console.print(f"refused  {reason if path.name in reason else f'{path}: {reason}'}", style="red")
+            console.print(
+                f"refused  {reason if path.name in reason else f'{path}: {reason}'}", style="red", soft_wrap=True
+            )
         console.print(self._sentence(seconds))
 
     def _sentence(self, seconds: float) -> str:
@@ -156,4 +170,4 @@ class Job:
         words += f": {total - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
         if self.refused:
             words += f"; {len(self.refused)} files refused"
-        return f"\n{words}. `smart-rag-tasks show DOCUMENT` shows one."
+        return f"\n{words}.\n`smart-rag-tasks show DOCUMENT` shows one."

@@ -1,0 +1,162 @@
+"""The command line as a person uses it: in a subprocess, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from stack import TESTS, wait_until
+
+CLI = [sys.executable, "-m", "smart_rag_tasks"]
+
+
+def cli(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *words], cwd=folder, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    tea = "# Tea\n\nTea is grown on slopes. The leaves are picked by hand in spring.\n"
+    (tmp_path / "docs/tea.md").write_text(tea, encoding="utf-8")
+    (tmp_path / "docs/队列.md").write_text("# 队列\n\n任务队列把工作放到后台。工人从队列取任务。\n", encoding="utf-8")
+    return tmp_path
+
+
+def left_over(folder: Path) -> list[str]:
+    """Processes that have the folder in their command line or environment."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+        if process.info["cwd"] and process.info["cwd"].startswith(str(folder)):
+            found.append(" ".join(process.info["cmdline"] or []))
+    return found
+
+
+def test_run_then_look_then_run_again(folder: Path) -> None:
+    first = cli(folder, "run", "docs")
+    assert 0 == first.returncode, first.stderr
+    assert "2 documents" in first.stdout and "2 generated" in first.stdout
+    assert max(len(line) for line in first.stdout.splitlines()) <= 80
+
+    records = json.loads(cli(folder, "list", "--json").stdout)
+    assert {"completed"} == {record["status"] for record in records}
+    shown = cli(folder, "show", "tea")
+    assert "Tea is grown on slopes" in shown.stdout
+    chunk = json.loads(cli(folder, "export", "tea").stdout.splitlines()[0])
+    assert "done" == chunk["status"] and chunk["metadata"]["keywords"]
+    assert "zh" in {json.loads(line)["metadata"]["language"] for line in cli(folder, "export").stdout.splitlines()}
+
+    again = json.loads(cli(folder, "run", "docs", "--json").stdout)
+    assert 2 == sum(record["unchanged"] for record in again)
+    assert [] == left_over(folder)
+
+
+def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
+    (folder / "docs/empty.md").write_text("", encoding="utf-8")
+    (folder / "docs/binary.txt").write_bytes(os.urandom(3000))
+
+    done = cli(folder, "run", "docs")
+
+    assert 1 == done.returncode
+    assert "empty.md: the file is empty" in done.stdout
+    assert "binary.txt: holds binary data" in done.stdout
+    assert "2 documents" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "nowhere"), "nowhere"),
+        (("run",), "Missing argument"),
+        (("run", "docs", "--workers", "0"), "--workers"),
+        (("run", "docs", "--generator", "nosuch"), "nosuch"),
+        (("run", "docs", "--store", "mysql://x/y"), "SMART_RAG_STORE_URL: mysql is not supported"),
+        (("show", "nothing"), "no such document"),
+        (("list", "--status", "odd"), "--status"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], said: str) -> None:
+    done = cli(folder, *words)
+    assert 2 == done.returncode, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_documents(folder: Path) -> None:
+    (folder / "nothing").mkdir()
+    done = cli(folder, "run", "nothing")
+    assert 2 == done.returncode
+    assert "nothing" in done.stderr
+
+
+def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None:
+    text = "".join(
+        f"# Part {n}\n\nSentence number {n} tells of tea. And another one about slopes.\n\n" for n in range(400)
+    )
+    (folder / "docs/long.md").write_text(text, encoding="utf-8")
+    ledger = folder / "ledger"
+    env = os.environ | {
+        "SMART_RAG_GENERATOR": "testing_generators:LedgerGenerator",
+        "SMART_RAG_GENERATOR_OPTIONS": json.dumps({"ledger": str(ledger), "seconds": 0.01}),
+        "PYTHONPATH": str(TESTS),
+    }
+    running = subprocess.Popen(
+        [*CLI, "run", "docs"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 20, timeout=40, what="some work")
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert 130 == running.returncode
+    assert b"Nothing is lost" in said
+    wait_until(lambda: not left_over(folder), timeout=10, what="processes to go")
+
+    done = subprocess.run(
+        [*CLI, "run", "docs", "--json"], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert 0 == done.returncode, done.stderr
+    assert {"completed"} == {record["status"] for record in json.loads(done.stdout)}
+    lines = ledger.read_text().splitlines()
+    assert len(lines) - len({tuple(line.split("\t")[:2]) for line in lines}) <= 60  # at most the batches in flight
+
+
+def test_the_same_group_under_celerys_own_command(folder: Path) -> None:
+    celery = [sys.executable, "-m", "celery", "-A", "smart_rag_tasks", "rag", "list"]
+    done = subprocess.run(celery, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert 0 == done.returncode, done.stderr
+    assert "No documents" in done.stdout
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = "import sys; from smart_rag_tasks.cli import rag; rag(['--help'], standalone_mode=False); "
+    code += "print([name for name in ('celery', 'sqlalchemy', 'pydantic', 'rich', 'kreuzberg') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+def test_up_starts_everything_and_stops_it(folder: Path) -> None:
+    log = (folder / "up.log").open("wb")
+    env = os.environ | {"FLOWER_PORT": "0"}
+    up = subprocess.Popen([*CLI, "up"], cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        text = (folder / "up.log").read_text
+        wait_until(lambda: text().count(" ready.") >= 2 or up.poll() is not None, timeout=60, what="the workers")
+        assert up.poll() is None, text()
+        done = cli(folder, "submit", "docs", "--wait", "--json")
+        assert 0 == done.returncode, done.stdout + done.stderr
+        for name in ("worker1", "priority", "beat", "flower"):
+            assert f"{name} " in text(), text()
+    finally:
+        up.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        up.wait(60)
+    assert time.monotonic() - begin < 40
+    wait_until(lambda: not left_over(folder), timeout=10, what="processes to go")
