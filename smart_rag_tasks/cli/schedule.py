@@ -135,7 +135,10 @@ def add_command(
     line = parse_cron(cron) if cron is not None else None
     kwargs = _kwargs(kwargs_json)
     env = options.open_environment(store)
-    new = timetable.add(env, name, _task(task), kwargs, every=seconds, cron=line)
+    full_name = _task(task)
+    if full_name is not None:
+        _check_arguments(full_name, kwargs or {})
+    new = timetable.add(env, name, full_name, kwargs, every=seconds, cron=line)
     words = in_words(seconds, line)
     output.say(as_json, f"{name} is {'added' if new else 'changed'}: {words}.", name=name, added=new, when=words)
 
@@ -167,6 +170,18 @@ def _task(given: str | None) -> str | None:
         shown = ", ".join(name.rsplit(".", 1)[-1] for name in ours if ".maintenance." in name)
         raise InvalidInput(f"--task {given!r}: no worker knows a task of that name; for example {shown}")
     return ending[0]
+
+
+def _check_arguments(task: str, kwargs: Json) -> None:
+    """Whether the task can be called with these arguments at all."""
+    from inspect import signature
+
+    from ..celery import app
+
+    try:
+        signature(app.tasks[task].run).bind(**kwargs)
+    except TypeError as error:
+        raise InvalidInput(f"--kwargs: {task} takes other arguments ({error})") from None
 
 
 @schedule_command.command("pause")

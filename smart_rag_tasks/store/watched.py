@@ -63,6 +63,12 @@ def forget(connection: Connection, sources: Iterable[str]) -> None:
     connection.execute(delete(watched_files).where(watched_files.c.source.in_(list(sources))))
 
 
+def accept(connection: Connection, sources: Sequence[str]) -> int:
+    """Speak of these refused files no more; they are looked at again when they change."""
+    statement = update(watched_files).where(watched_files.c.source.in_(sources), watched_files.c.error != "")
+    return connection.execute(statement.values(error="")).rowcount
+
+
 def forget_folder(connection: Connection, folder: str) -> int:
     """The folder is not watched any more; its documents stay."""
     return connection.execute(delete(watched_files).where(watched_files.c.folder == folder)).rowcount

@@ -1,0 +1,264 @@
+"""Dead letters of every kind in one list: failed chunks, files that are refused, deliveries and messages put aside.
+
+The first three are in the store, messages in the broker's dead list. A letter can be tried again or discarded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from . import dead_list, names
+from .celery import app
+from .dispatch import submit
+from .errors import BrokerUnreachable, InvalidInput, UnknownDocument
+from .models import TERMINAL, Json
+from .monitoring.broker import open_broker
+from .stages.environment import Environment
+from .store import runs, trouble, watched
+
+logger = logging.getLogger(__name__)
+
+#: Ids in one statement: SQLite takes some 32,000 parameters.
+PAGE = 500
+
+
+class Source(StrEnum):
+    """Where a dead letter lies."""
+
+    CHUNK = "chunk"
+    FILE = "file"
+    DELIVERY = "delivery"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that could not be done."""
+
+    #: Short and stable, for the command line.
+    id: str
+    source: Source
+    #: "" for messages.
+    document_id: str
+    #: Chunk id, path, kind of delivery, or task and queue.
+    what: str
+    #: Kind of error, e.g. ``RateLimited``.
+    kind: str
+    #: One line, without chunk text.
+    error: str
+    #: Epoch seconds of the failure.
+    at: float
+    #: Whether its document is still worked on.
+    in_flight: bool = False
+    #: What the source calls it.
+    key: str = field(default="", repr=False)
+
+    def record(self) -> Json:
+        """For ``--json``."""
+        shown = ("id", "document_id", "what", "kind", "error", "at", "in_flight")
+        return {"source": self.source.value} | {name: getattr(self, name) for name in shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters; what is None or empty does not select."""
+
+    ids: tuple[str, ...] = ()
+    document_id: str | None = None
+    kind: str | None = None
+    #: Seconds: only letters at least that old.
+    older_than: float | None = None
+    source: Source | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing was selected by."""
+        return self == Selection()
+
+
+def find(env: Environment, wanted: Selection) -> tuple[list[DeadLetter], str]:
+    """The letters, and why messages are not among them ("" when they are)."""
+    letters = _in_store(env, wanted)
+    missing = ""
+    if wanted.document_id is None and wanted.source in (None, Source.MESSAGE):
+        try:
+            letters += _messages()
+        except BrokerUnreachable as error:
+            missing = str(error)
+    before = time.time() - (wanted.older_than or 0.0)
+    chosen = [
+        letter
+        for letter in letters
+        if (wanted.source in (None, letter.source))
+        and (wanted.kind in (None, letter.kind))
+        and letter.at <= before
+        and (not wanted.ids or letter.id in wanted.ids)
+    ]
+    unknown = set(wanted.ids) - {letter.id for letter in chosen}
+    if unknown:
+        note = f" ({missing})" if missing else ""
+        raise InvalidInput(f"{min(unknown)}: no such dead letter{note}; `smart-rag-tasks dead-letters list` shows all")
+    return chosen, missing
+
+
+def _in_store(env: Environment, wanted: Selection) -> list[DeadLetter]:
+    with env.store.read() as connection:
+        chunks = trouble.failed_chunks(connection, document_id=wanted.document_id, kind=wanted.kind)
+        deliveries = trouble.deliveries(connection, document_id=wanted.document_id)
+        files = watched.refused(connection) if wanted.document_id is None else []
+    return [
+        *(_chunk_letter(row) for row in chunks),
+        *(
+            DeadLetter(
+                f"f-{_digest(row.source)}", Source.FILE, "", row.source, "Refused", row.error, row.mtime_ns / 1e9,
+                key=row.source,
+            )
+            for row in files
+        ),
+        *(
+            DeadLetter(
+                f"d-{row.id}", Source.DELIVERY, row.document_id, row.kind, row.error.partition(":")[0], row.error,
+                row.created_at, key=str(row.id),
+            )
+            for row in deliveries
+        ),
+    ]  # fmt: skip
+
+
+def _chunk_letter(row: Any) -> DeadLetter:
+    return DeadLetter(
+        id=f"c-{_digest(row.document_id, row.chunk_id)}",
+        source=Source.CHUNK,
+        document_id=row.document_id,
+        what=row.chunk_id,
+        kind=row.error_kind,
+        error=row.error,
+        at=row.at,
+        in_flight=row.status is not None and row.status not in TERMINAL,
+        key=row.chunk_id,
+    )
+
+
+def _messages() -> list[DeadLetter]:
+    with open_broker(app) as broker:
+        if broker.client is None:
+            return []  # RabbitMQ has a dead-letter exchange of its own
+        found = dead_list.dead_messages(broker.client, dead_list.LIMIT)
+    return [
+        DeadLetter(
+            f"m-{message.id}", Source.MESSAGE, "", f"{message.task or 'no task'} in {message.queue}", "Malformed",
+            message.reason, message.at, key=message.id,
+        )
+        for message in found
+    ]  # fmt: skip
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+def details(env: Environment, letter: DeadLetter) -> Json:
+    """All that is known of a letter; a chunk's text and a message's bytes are shown to who asks for this one."""
+    record = letter.record()
+    if letter.source is Source.CHUNK:
+        with env.store.read() as connection:
+            row = trouble.chunk(connection, letter.document_id, letter.key)
+        if row is not None:
+            shown = ("state", "attempts", "marks", "traceback", "section_path", "page", "text")
+            record |= {name: getattr(row, name) for name in shown}
+    elif letter.source is Source.MESSAGE:
+        with open_broker(app) as broker:
+            if broker.client is not None:
+                message = dead_list.find(broker.client, letter.key)
+                record |= {"queue": message.queue, "task": message.task, "bytes": message.size}
+                record |= {"complete": message.complete, "raw": message.raw.decode("utf-8", "replace")}
+    return record
+
+
+# -- trying again
+
+
+def retry(env: Environment, letters: Sequence[DeadLetter]) -> list[str]:
+    """Try again; one sentence for each letter, or group of them, that was not."""
+    refusals = _retry_chunks(env, letters)
+    files = [letter.key for letter in letters if letter.source is Source.FILE]
+    deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]
+    with env.store.write() as connection:
+        for page in _pages(files):
+            watched.forget(connection, page)  # new to the next scan
+        for page in _pages(deliveries):
+            trouble.hurry_deliveries(connection, page)
+    if deliveries:
+        app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
+    return refusals + _requeue([letter for letter in letters if letter.source is Source.MESSAGE])
+
+
+def _by_document(letters: Iterable[DeadLetter]) -> dict[str, list[str]]:
+    """The ids of the chunks among the letters, by document."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for letter in letters:
+        if letter.source is Source.CHUNK:
+            found[letter.document_id].append(letter.key)
+    return found
+
+
+def _retry_chunks(env: Environment, letters: Iterable[DeadLetter]) -> list[str]:
+    refusals = []
+    for document_id, chunks in _by_document(letters).items():
+        with env.store.read() as connection:
+            run = runs.newest_of(connection, document_id)
+        if run is None or run.status not in TERMINAL:
+            refusals.append(f"{document_id}: is still worked on; try again when it has ended")
+            continue
+        wish = {"generator": run.generator, "options": run.options, "lane": run.lane}
+        try:
+            submit(env.store, env.settings, document_id, only=frozenset(chunks), **wish)
+        except UnknownDocument as error:
+            refusals.append(str(error))
+    return refusals
+
+
+def _requeue(letters: Sequence[DeadLetter]) -> list[str]:
+    refusals: list[str] = []
+    if not letters:
+        return refusals
+    with open_broker(app) as broker:
+        for letter in letters:
+            try:
+                if broker.client is not None:
+                    dead_list.requeue(broker.client, letter.key, queue_prefix=broker.prefix)
+            except InvalidInput as error:
+                refusals.append(str(error))
+    return refusals
+
+
+# -- giving up
+
+
+def discard(env: Environment, letters: Sequence[DeadLetter]) -> int:
+    """Give up; returns how many letters went. A chunk stays stored and searchable, without metadata."""
+    count = 0
+    with env.store.write() as connection:
+        for document_id, chunks in _by_document(letters).items():
+            count += sum(trouble.discard_chunks(connection, document_id, page) for page in _pages(chunks))
+        deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]
+        count += sum(trouble.drop_deliveries(connection, page) for page in _pages(deliveries))
+        files = [letter.key for letter in letters if letter.source is Source.FILE]
+        count += sum(watched.accept(connection, page) for page in _pages(files))
+    messages = [letter.key for letter in letters if letter.source is Source.MESSAGE]
+    if messages:
+        with open_broker(app) as broker:
+            if broker.client is not None:
+                count += dead_list.forget(broker.client, messages)
+    return count
+
+
+def _pages(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + PAGE] for start in range(0, len(items), PAGE)]

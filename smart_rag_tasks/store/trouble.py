@@ -1,0 +1,92 @@
+"""Statements on what could not be done: failed chunks, and deliveries that keep failing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from ..models import ChunkState
+from .schema import chunks, outbox, runs
+
+_FAILED = (ChunkState.FAILED.value, ChunkState.QUARANTINED.value)
+
+#: Deliveries that failed this often are told of; before that they are merely late.
+STUBBORN = 3
+
+#: When a chunk's run last wrote to it, as far as anybody noted.
+_AT = func.coalesce(runs.c.finished_at, runs.c.progress_at, runs.c.created_at, 0.0)
+
+
+def failed_chunks(
+    connection: Connection,
+    *,
+    document_id: str | None = None,
+    kind: str | None = None,
+    before: float | None = None,
+) -> list[Row[Any]]:
+    """Chunks without metadata after all their tries (``at``, and the ``status`` of their run), by document."""
+    query = (
+        select(
+            chunks.c.document_id,
+            chunks.c.chunk_id,
+            chunks.c.state,
+            chunks.c.error_kind,
+            chunks.c.error,
+            runs.c.status,
+            _AT.label("at"),
+        )
+        .join(runs, runs.c.run_id == chunks.c.run_id, isouter=True)
+        .where(chunks.c.state.in_(_FAILED))
+        .order_by(chunks.c.document_id, chunks.c.position)
+    )
+    if document_id is not None:
+        query = query.where(chunks.c.document_id == document_id)
+    if kind is not None:
+        query = query.where(chunks.c.error_kind == kind)
+    if before is not None:
+        query = query.where(before > _AT)
+    return list(connection.execute(query))
+
+
+def chunk(connection: Connection, document_id: str, chunk_id: str) -> Row[Any] | None:
+    """All of one chunk."""
+    query = select(chunks).where(chunks.c.document_id == document_id, chunks.c.chunk_id == chunk_id)
+    return connection.execute(query).first()
+
+
+def discard_chunks(connection: Connection, document_id: str, ids: Sequence[str]) -> int:
+    """Accept that these chunks have no metadata; returns how many were still failed."""
+    statement = update(chunks).where(
+        chunks.c.document_id == document_id, chunks.c.chunk_id.in_(ids), chunks.c.state.in_(_FAILED)
+    )
+    return connection.execute(statement.values(state=ChunkState.DISCARDED.value)).rowcount
+
+
+def deliveries(
+    connection: Connection, *, document_id: str | None = None, before: float | None = None
+) -> list[Row[Any]]:
+    """Outbox entries that failed again and again, oldest first."""
+    query = select(outbox).where(outbox.c.attempts >= STUBBORN, outbox.c.error != "").order_by(outbox.c.id)
+    if document_id is not None:
+        query = query.where(outbox.c.document_id == document_id)
+    if before is not None:
+        query = query.where(outbox.c.created_at < before)
+    return list(connection.execute(query))
+
+
+def hurry_deliveries(connection: Connection, ids: Sequence[int]) -> int:
+    """Let these entries be due now, as if they had never failed."""
+    statement = update(outbox).where(outbox.c.id.in_(ids), _nobody_holds(time.time()))
+    return connection.execute(statement.values(due_at=time.time(), attempts=0, error="")).rowcount
+
+
+def drop_deliveries(connection: Connection, ids: Sequence[int]) -> int:
+    """Give these entries up; returns how many were there."""
+    return connection.execute(delete(outbox).where(outbox.c.id.in_(ids), _nobody_holds(time.time()))).rowcount
+
+
+def _nobody_holds(now: float) -> Any:
+    return (outbox.c.lease_until.is_(None)) | (outbox.c.lease_until < now)
