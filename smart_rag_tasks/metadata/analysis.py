@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from . import sentences
@@ -48,4 +50,12 @@ def analyze(text: str) -> Analysis:
 
 def weigh(counts: Counter[str]) -> dict[str, float]:
     """What each word weighs: its count and its rarity."""
-    return {key: count**_COUNT_POWER * rarity(key) ** _RARITY_POWER for key, count in counts.items()}
+    return {
+        key: _rareness(key) if count == 1 else math.pow(count, _COUNT_POWER) * _rareness(key)
+        for key, count in counts.items()
+    }
+
+
+@lru_cache(maxsize=16_384)
+def _rareness(key: str) -> float:
+    return math.pow(rarity(key), _RARITY_POWER)

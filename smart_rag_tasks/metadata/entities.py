@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from ..models import Entity
@@ -21,37 +22,26 @@ MAX_ENTITIES: Final = 12
 #: Characters; what is longer is data, not a name.
 _MAX_NAME: Final = 60
 
+#: Characters before and after a number that are looked at for a date or an amount.
+_BEFORE: Final = 16
+_AFTER: Final = 24
+_NUMBER: Final = re.compile(r"\d[\d,.]*")
 _MONTH: Final = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
     r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
 )
 _LARGE: Final = r"(?:thousand|million|billion|trillion)"
-_FORMS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("url", (r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}",)),
-    ("email", (r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b",)),
-    (
-        "date",
-        (
-            r"\b\d{4}-\d{2}-\d{2}\b",
-            rf"\b\d{{1,2}} {_MONTH} \d{{4}}\b",
-            rf"\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}\b",
-            rf"\b{_MONTH} \d{{4}}\b",
-            r"(?<!\d)\d{3,4}\s?年(?:\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?日)?)?",
-            r"(?<=\b[Ii]n )(?:1[0-9]|20)\d\d\b",
-            r"(?<=\bsince )(?:1[0-9]|20)\d\d\b",
-        ),
-    ),
-    (
-        "number",
-        (
-            rf"[$€£¥]\s?\d[\d,.]*(?:\s{_LARGE})?\b",
-            r"\b\d[\d,.]*\s?(?:%|％|percent\b|per cent\b)",
-            rf"\b\d[\d,.]*\s{_LARGE}\b",
-            r"\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人)",
-        ),
-    ),
+_DATE: Final = re.compile(
+    rf"\b\d{{4}}-\d{{2}}-\d{{2}}\b|\b\d{{1,2}} {_MONTH} \d{{4}}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}\b"
+    rf"|\b{_MONTH} \d{{4}}\b|(?<!\d)\d{{3,4}}\s?年(?:\s?\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)?)?"
+    r"|(?<=\b[Ii]n )(?:1[0-9]|20)\d\d\b|(?<=\bsince )(?:1[0-9]|20)\d\d\b"
 )
-_PATTERNS: Final = tuple((kind, re.compile("|".join(forms))) for kind, forms in _FORMS)
+_AMOUNT: Final = re.compile(
+    rf"[$€£¥]\s?\d[\d,.]*(?:\s{_LARGE})?\b|\b\d[\d,.]*\s?(?:[%％]|percent\b|per cent\b)|\b\d[\d,.]*\s{_LARGE}\b"
+    r"|\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人)"
+)
+_URL: Final = re.compile(r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}")
+_EMAIL: Final = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")
 #: jieba's tags for names.
 _TAGGED: Final = {"nr": "person", "nrt": "person", "nrfg": "person", "ns": "place", "nt": "organization", "nz": "term"}
 _CHINESE_ORGANIZATION: Final = re.compile(
@@ -63,29 +53,38 @@ _CHINESE_PLACE: Final = re.compile(r"..(?:省|市|县|区|州|国|岛|山|河|�
 def entities(analysis: Analysis) -> tuple[Entity, ...]:
     """At most twelve, in the order of their first mentions, each once."""
     found: dict[str, Entity] = {}
-    for entity in [*_names(analysis), *_by_form(" ".join(analysis.sentences))]:
+    for entity in chain(_names(analysis), _by_form(" ".join(analysis.sentences))):
         # "Curie" after "Marie Curie" is the same person.
-        if entity.text not in found and not any(other.endswith(" " + entity.text) for other in found):
-            found[entity.text] = entity
+        if entity.text in found or any(other.endswith(" " + entity.text) for other in found):
+            continue
+        found[entity.text] = entity
         if len(found) == MAX_ENTITIES:
             break
     return tuple(found.values())
 
 
 def _by_form(text: str) -> Iterator[Entity]:
-    for kind, pattern in _PATTERNS:
-        for match in pattern.finditer(text):
-            yield Entity(match[0].strip(" .,"), kind)
+    if "://" in text:
+        yield from (Entity(match[0].rstrip(".,"), "url") for match in _URL.finditer(text))
+    if "@" in text:
+        yield from (Entity(match[0], "email") for match in _EMAIL.finditer(text))
+    for kind, pattern in (("date", _DATE), ("number", _AMOUNT)):
+        for match in _NUMBER.finditer(text):
+            start = max(0, match.start() - _BEFORE)
+            found = pattern.search(text[start : match.end() + _AFTER])
+            if found and start + found.start() <= match.start() < start + found.end():
+                yield Entity(found[0].strip(" .,"), kind)
 
 
 def _names(analysis: Analysis) -> Iterator[Entity]:
     for words in analysis.words:
         for place, word in enumerate(words):
-            entity = None
-            if word.tag in _TAGGED and len(word.text) > 1:
+            if not word.named:
+                continue
+            if word.tag in _TAGGED:
                 entity = _chinese(word)
-            elif word.text[0].isupper() and (place == 0 or not _continues(words, place)):
-                entity = _latin(words, place)
+            else:
+                entity = None if place and _continues(words, place) else _latin(words, place)
             if entity:
                 yield entity
 

@@ -18,6 +18,8 @@ from .words import BREAK, CONTENT, NUMBER, STOP, WEAK, Word, join
 GIST_WORDS: Final = 12
 TITLE_WORDS: Final = 14
 _CHINESE_MORE: Final = 4
+#: Sentences; the best line is in one of the best sentences.
+_LOOKED_INTO: Final = 4
 _LENGTH_POWER: Final = 0.4
 _EARLY: Final = 0.5
 _FIRST: Final = 1.2
@@ -33,13 +35,22 @@ def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
     limit += _CHINESE_MORE if chinese else 0
     best: list[Word] = []
     most = 0.0
-    for place, sentence in enumerate(analysis.words):
-        early = (1 + _EARLY * (1 - place / len(analysis.words))) * (_FIRST if place == 0 else 1.0)
-        for line in _lines(sentence, ends, limit):
+    for place, early in _promising(analysis):
+        for line in _lines(analysis.words[place], ends, limit):
             score = early * _weight(line, analysis.weights)
             if score > most:
                 best, most = line, score
     return join(best)
+
+
+def _promising(analysis: Analysis) -> list[tuple[int, float]]:
+    """The sentences that are worth looking into, and how early they are."""
+    total = len(analysis.words)
+    early = [(1 + _EARLY * (1 - place / total)) * (1.0 if place else _FIRST) for place in range(total)]
+    ranked = sorted(
+        range(total), key=lambda place: (-early[place] * _weight(analysis.words[place], analysis.weights), place)
+    )
+    return [(place, early[place]) for place in sorted(ranked[:_LOOKED_INTO])]
 
 
 def _weight(line: Sequence[Word], weights: dict[str, float]) -> float:

@@ -9,9 +9,11 @@ along. The constants were chosen on abstracts with their authors' keywords, Engl
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from .analysis import Analysis
@@ -21,6 +23,7 @@ from .words import BREAK, CONTENT, NUMBER, STOP, Word, join, rarity
 MAX_KEYWORDS: Final = 8
 _FEWEST: Final = 2
 _WORDS_PER_KEYWORD: Final = 20
+#: Words of a phrase.
 _MAX_WORDS: Final = 4
 #: Characters of a Chinese phrase: longer ones are clauses that the tagger took for nouns.
 _MAX_HAN: Final = 8
@@ -44,13 +47,16 @@ _LATIN: Final = _Powers(word_count=0.3, rarity=1.0, length=0.25, count=0.7, earl
 _CHINESE: Final = _Powers(word_count=0.3, rarity=0.6, length=0.15, count=1.0, early=0.3, nested=0.7)
 
 
-@dataclass(slots=True)
 class _Phrase:
-    #: Place of its first word among the text's words.
-    first: int
-    count: float = 0.0
-    #: Its occurrences, as written.
-    forms: list[list[Word]] = field(default_factory=list)
+    """A candidate: how often and where it is, and its words as they are best written."""
+
+    __slots__ = ("count", "first", "words")
+
+    def __init__(self, words: list[Word], first: int) -> None:
+        self.words = words
+        #: Place of its first word among the text's words.
+        self.first = first
+        self.count = 1.0
 
 
 def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
@@ -61,9 +67,8 @@ def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
     if powers.nested:
         _discount_nested(phrases, powers.nested)
     scores = _scores(phrases, analysis.counts, powers, length)
-    ranked = sorted(scores, key=lambda key: (-scores[key], phrases[key].first, key))
     wanted = min(limit, _FEWEST + length // _WORDS_PER_KEYWORD)
-    return tuple(_written(phrases[key]) for key in _distinct(ranked, wanted))
+    return tuple(join(phrases[key].words) for key in _distinct(_ranked(scores, phrases), wanted))
 
 
 def _phrases(analysis: Analysis) -> dict[Key, _Phrase]:
@@ -72,13 +77,16 @@ def _phrases(analysis: Analysis) -> dict[Key, _Phrase]:
     place = 0
     for sentence in analysis.words:
         for run in runs(sentence):
-            for start, words in _spans(run):
-                key = tuple([word.key for word in words])
+            keys = [word.key for word in run]
+            for start, end in _spans(run):
+                key = tuple(keys[start:end])
                 phrase = phrases.get(key)
                 if phrase is None:
-                    phrase = phrases[key] = _Phrase(place + start)
-                phrase.count += 1
-                phrase.forms.append(words)
+                    phrases[key] = _Phrase(run[start:end], place + start)
+                else:
+                    phrase.count += 1
+                    if phrase.words[0].named and not run[start].named:  # no longer at the start of a sentence
+                        phrase.words = run[start:end]
         place += len(sentence)
     return phrases
 
@@ -97,26 +105,23 @@ def runs(sentence: Sequence[Word]) -> Iterator[list[Word]]:
         yield run
 
 
-def _spans(run: list[Word]) -> Iterator[tuple[int, list[Word]]]:
-    """The phrases within a run, with their places in it: they open and close well and hold a content word."""
-    if len(run) == 1:
+def _spans(run: list[Word]) -> Iterator[tuple[int, int]]:
+    """Where phrases begin and end in a run: they open and close well, hold a content word, are not too long."""
+    if len(run) == 1:  # most runs
         if run[0].kind is CONTENT:
-            yield 0, run
+            yield 0, 1
         return
     for start, first in enumerate(run):
         if not first.opens:
             continue
-        for end in range(start + 1, min(len(run), start + _MAX_WORDS) + 1):
-            words = run[start:end]
-            if words[-1].closes and (not first.tag or _fits(words)):
-                yield start, words
-
-
-def _fits(words: list[Word]) -> bool:
-    """Whether words with tags make a phrase: neither too long nor only words that say little."""
-    if words[-1].tag != "eng" and sum([len(word.text) for word in words]) > _MAX_HAN:
-        return False
-    return any(word.kind is CONTENT for word in words)
+        content, size = False, 0
+        for end, word in enumerate(run[start : start + _MAX_WORDS], start + 1):
+            content = content or word.kind is CONTENT
+            size += len(word.text)
+            if word.tag and size > _MAX_HAN and word.tag != "eng":
+                break
+            if content and word.closes:
+                yield start, end
 
 
 def _discount_nested(phrases: dict[Key, _Phrase], share: float) -> None:
@@ -137,34 +142,48 @@ def _inner(key: Key) -> Iterator[Key]:
 
 
 def _scores(phrases: dict[Key, _Phrase], counts: Counter[str], powers: _Powers, length: int) -> dict[Key, float]:
-    values = {
-        key: max(1, counts[key]) ** powers.word_count * rarity(key) ** powers.rarity
-        for key in {key for phrase in phrases for key in phrase}
-    }
+    shorter = [math.pow(size, -powers.length) for size in range(1, _MAX_WORDS + 1)]
+    values: dict[str, float] = {}
     scores: dict[Key, float] = {}
     for key, phrase in phrases.items():
-        value = sum([values[word.key] for word in phrase.forms[0] if word.kind is not NUMBER])
-        early = 1 + powers.early * (1 - phrase.first / length)
-        scores[key] = value / len(key) ** powers.length * phrase.count**powers.count * early
+        value = 0.0
+        for word in phrase.words:
+            if word.key not in values:
+                values[word.key] = _value(word, counts, powers)
+            value += values[word.key]
+        repeats = 1.0 if phrase.count == 1.0 else math.pow(phrase.count, powers.count)
+        scores[key] = value * shorter[len(key) - 1] * repeats * (1 + powers.early * (1 - phrase.first / length))
     return scores
 
 
-def _distinct(ranked: list[Key], wanted: int) -> list[Key]:
+def _value(word: Word, counts: Counter[str], powers: _Powers) -> float:
+    if word.kind is NUMBER:
+        return 0.0
+    count = counts[word.key]
+    return math.pow(rarity(word.key), powers.rarity) * (math.pow(count, powers.word_count) if count > 1 else 1.0)
+
+
+def _ranked(scores: dict[Key, float], phrases: dict[Key, _Phrase]) -> Iterator[Key]:
+    """The best first; of equals the earlier. Few are ever asked for, so the order is made bit by bit."""
+    heap = [(-score, phrases[key].first, key) for key, score in scores.items()]
+    heapq.heapify(heap)
+    while heap:
+        yield heapq.heappop(heap)[2]
+
+
+def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
     """The first ``wanted`` keys of which none shares more than half of its words with another."""
     chosen: list[Key] = []
     for key in ranked:
-        if len(chosen) == wanted:
-            break
         if not any(_same_subject(key, other) for other in chosen):
             chosen.append(key)
+        if len(chosen) >= wanted:
+            break
     return chosen
 
 
 def _same_subject(key: Key, other: Key) -> bool:
-    return len(set(key).intersection(other)) * 2 > min(len(key), len(other))
-
-
-def _written(phrase: _Phrase) -> str:
-    """The form the text uses most, in lower case where it has both as often."""
-    forms = Counter(map(join, phrase.forms))
-    return max(forms.items(), key=lambda item: (item[1], item[0]))[0]
+    shared = 0
+    for word in key:
+        shared += word in other
+    return shared * 2 > min(len(key), len(other))

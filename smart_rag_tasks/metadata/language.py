@@ -14,7 +14,7 @@ from typing import Final
 from .lexicon import function_words
 
 #: Characters that are looked at: more change nothing, and a chunk may be a hundred thousand long.
-_SAMPLE: Final = 2000
+_SAMPLE: Final = 1000
 #: Han characters in a Chinese word, and words of English prose to one of the words below: both bring counts to words.
 _HAN_PER_WORD: Final = 1.7
 _PROSE_PER_MARK: Final = 4.0
@@ -49,6 +49,7 @@ _SHARE: Final = 0.12
 #: A letter of the scripts below.
 _NEITHER: Final = re.compile("[\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af]")
 _LETTERS_PER_WORD: Final = 5
+_ENGLISH_WORD: Final = re.compile("[a-z]+")
 _LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SCRIPTS: Final = {
     "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
@@ -92,7 +93,7 @@ def _by_script(text: str) -> str:
     code, most = _other_script(text)
     if code == "ja" and most > han // 10:
         return "ja"
-    prose = sum(word in _PROSE_MARKS for word in _LATIN_WORD.findall(text.lower())) * _PROSE_PER_MARK
+    prose = sum(word in _PROSE_MARKS for word in _ENGLISH_WORD.findall(text.lower())) * _PROSE_PER_MARK
     if han and han >= most and han / _HAN_PER_WORD >= prose:
         return "zh"
     if most > han and most / _LETTERS_PER_WORD >= prose:

@@ -13,9 +13,7 @@ MAX_SENTENCE: Final = 600
 _SPACES: Final = re.compile(r"\s+")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
-_BREAK: Final = re.compile(
-    r"\n\s*\n|\n(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?<=[^\s])\n(?=[^\n]{0,60}\n\s*\n)"
-)
+_BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
 _MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
 _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
 
@@ -38,7 +36,7 @@ def split(text: str, language: str) -> list[str]:
 
 def _pieces(sentence: str, language: str) -> list[str]:
     parts = _CHINESE_END.split(sentence) if language == "zh" else [sentence]
-    tidy = (_MARKUP.sub("", part).strip() for part in parts)
+    tidy = (part if part[:1].isalpha() else _MARKUP.sub("", part) for part in map(str.strip, parts))
     return [piece for part in tidy if part for piece in _cut(part)]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from .analysis import Analysis
 from .context import shorten
-from .words import CONTENT, Word
+from .words import CONTENT
 
 #: Characters of a summary; Chinese says more in one.
 MAX_SUMMARY: Final = 320
@@ -22,37 +22,29 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     """At most ``sentences`` sentences in the text's order, in at most ``limit`` characters; "" without any."""
     chinese = analysis.language in ("zh", "ja")
     limit = limit or (MAX_CHINESE if chinese else MAX_SUMMARY)
+    keys = [{word.key for word in words if word.kind is CONTENT} for words in analysis.words]
     covered: set[str] = set()
     chosen: list[int] = []
     room = limit
     for _ in range(sentences):
-        place = _next(analysis, chosen, covered, room)
-        if place is None:
+        fitting = [place for place in range(len(keys)) if _fits(analysis, place, chosen, room)]
+        scores = [_score(analysis, place, keys[place], covered) for place in fitting]
+        if not any(scores):
             break
-        chosen.append(place)
-        covered |= _keys(analysis.words[place])
-        room = limit - sum(len(analysis.sentences[place]) + 1 for place in chosen)
+        best = fitting[scores.index(max(scores))]
+        chosen.append(best)
+        covered |= keys[best]
+        room -= len(analysis.sentences[best]) + 1
     separator = "" if chinese else " "
     return shorten(separator.join(analysis.sentences[place] for place in sorted(chosen)), limit)
 
 
-def _next(analysis: Analysis, chosen: list[int], covered: set[str], room: int) -> int | None:
-    """The sentence that adds most; after the first only one that fits."""
-    best, most = None, 0.0
-    for place, words in enumerate(analysis.words):
-        if place in chosen or (chosen and len(analysis.sentences[place]) > room):
-            continue
-        score = _score(analysis, words, covered) * (_FIRST if place == 0 else 1.0)
-        if score > most:
-            best, most = place, score
-    return best
+def _fits(analysis: Analysis, place: int, chosen: list[int], room: int) -> bool:
+    """Whether the sentence can still be taken; the first one may be too long, it is cut."""
+    return place not in chosen and (not chosen or len(analysis.sentences[place]) <= room)
 
 
-def _score(analysis: Analysis, words: tuple[Word, ...], covered: set[str]) -> float:
-    keys = _keys(words)
+def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:
     fresh: float = sum([analysis.weights[key] for key in keys - covered])
-    return fresh / math.pow(len(words) + 5, _LENGTH_POWER) * min(1.0, len(keys) / _FEWEST)
-
-
-def _keys(words: tuple[Word, ...]) -> set[str]:
-    return {word.key for word in words if word.kind is CONTENT}
+    length = math.pow(len(analysis.words[place]) + 5, _LENGTH_POWER)
+    return fresh / length * min(1.0, len(keys) / _FEWEST) * (1.0 if place else _FIRST)
