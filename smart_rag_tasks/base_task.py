@@ -32,10 +32,12 @@ class StoreBackedRequest(Request):
         self._argsrepr, self._kwargsrepr = words["argsrepr"], words["kwargsrepr"]
         self._request_dict.update(words)
 
-    def info(self, safe: bool = True) -> dict[str, Any]:
+    def info(self, safe: bool = True) -> Any:
         """What `inspect` and Flower are told: the shortened arguments, and what it works for."""
-        told: dict[str, Any] = super().info(safe=True)
-        return told | {key: self._request_dict.get(key) for key in ("document_id", "run_id")}
+        return {**super().info(safe=True), **self._works_for()}
+
+    def _works_for(self) -> dict[str, Any]:
+        return {key: self._request_dict.get(key) for key in ("document_id", "run_id")}
 
     def send_event(self, type: str, **fields: Any) -> None:
         """Tell Flower and other listeners; a result that may hold text is not told."""

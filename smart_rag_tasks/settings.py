@@ -46,7 +46,9 @@ def parse_bool(value: object) -> bool:
 class Settings(BaseSettings):
     """The effective settings; every field's alias is its environment variable."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     # -- where things are
     #: Folder for state; relative to the current folder.
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     flower_address: str = Field("127.0.0.1", alias="FLOWER_ADDRESS")
     #: ``user:password``; needed as soon as Flower listens on more than loopback.
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+    exporter_address: str = Field("127.0.0.1", alias="SMART_RAG_EXPORTER_ADDRESS")
     exporter_port: int = Field(9540, alias="SMART_RAG_EXPORTER_PORT", ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", alias="CELERY_LOG_LEVEL")
     log_file: str = Field("", alias="CELERY_LOG_FILE")

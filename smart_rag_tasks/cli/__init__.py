@@ -28,8 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("schedule", "Periodic work: list, add, pause, run now."),
     "dead-letters": ("dead_letters", "What could not be done: list, retry, discard."),
     "monitor": ("monitor", "Workers, tasks, queues, health."),
+    "exporter": ("exporter", "Metrics for Prometheus."),
     "doctor": ("doctor", "What each document waits for, and what is wrong."),
     "migrate": ("migrate", "From RQ to Celery and back, losing nothing."),
+    "redis": ("redis", "The embedded Redis server alone, for the Procfile."),
     "rq": ("rq", "RQ workers and their state, kept for a rollback."),
 }
 

@@ -16,7 +16,7 @@ from ..stages import control
 from ..stages.environment import Environment
 from . import health, lookup, workers
 from .broker import QueueState, open_broker
-from .checks import Subject
+from .checks import CHECKS, Subject
 from .purging import Purged, purge
 from .worker_commands import MEMORY
 
@@ -114,12 +114,20 @@ class CeleryMonitor:
         """State, result or error of a task in plain values; ``known`` is False for an id that nothing knows of."""
         return lookup.task_info(self.app, self.env, task_id, self.timeout)
 
-    def health_check(self, kind: str = "all") -> Json:
-        """``status``, ``active_workers``, ``worker_names`` and the ``checks``; ``kind``: all, ready or live."""
+    def health_check(self, kind: str = "all", only: Sequence[str] = ()) -> Json:
+        """``status``, ``active_workers``, ``worker_names`` and the ``checks``; ``kind``: all, ready or live.
+
+        ``only`` these checks, if any are named; InvalidInput for one that there is not.
+        """
         subject = Subject(self.app, self.settings, self.timeout)
-        checks = {"all": health.health, "ready": health.readiness, "live": health.liveness}[kind](subject)
+        if unknown := [name for name in only if name not in CHECKS]:
+            raise InvalidInput(f"there is no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+        if only:
+            checks = health.health(subject, only)
+        else:
+            checks = {"all": health.health, "ready": health.readiness, "live": health.liveness}[kind](subject)
         try:
-            names = sorted(subject.replies["ping"]) if kind != "live" else []
+            names = sorted(subject.replies["ping"]) if kind != "live" and not only else []
         except Exception:  # told by the checks already
             names = []
         return {**health.summary(checks), "active_workers": len(names), "worker_names": names}

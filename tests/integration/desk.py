@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 SECRET = "SECRETTEXT"
 #: Of Redis: the same.
 PASSWORD = "REDISPASSWORD"
+#: ``smart-rag-tasks``.
+PROGRAM = "from smart_rag_tasks.cli import main; main()"
 QUEUES = "priority_queue,maintenance,default,metadata_queue,intake_queue"
 
 
@@ -62,9 +64,16 @@ class Desk:
 
     def start(self, name: str, *command: str, **env: str) -> subprocess.Popen[bytes]:
         """``python -m …``, its output in ``NAME.log``."""
+        return self._start(name, "-m", *command, **env)
+
+    def start_rag(self, name: str, *command: str, **env: str) -> subprocess.Popen[bytes]:
+        """``smart-rag-tasks …``, its output in ``NAME.log``."""
+        return self._start(name, "-c", PROGRAM, *command, **env)
+
+    def _start(self, name: str, *command: str, **env: str) -> subprocess.Popen[bytes]:
         with self.log(name).open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [sys.executable, *command],
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
@@ -98,8 +107,7 @@ class Desk:
 
     def rag(self, *command: str, check: bool = True, input: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         """``smart-rag-tasks …`` to its end."""
-        program = "from smart_rag_tasks.cli import main; main()"
-        return self.run("-c", program, *command, check=check, input=input, **env)
+        return self.run("-c", PROGRAM, *command, check=check, input=input, **env)
 
     def python(self, code: str, **env: str) -> str:
         """What a program prints that uses the package as an application would."""

@@ -1,0 +1,26 @@
+"""``exporter``: the metrics, for Prometheus."""
+
+from __future__ import annotations
+
+import click
+
+from . import options
+
+
+@click.command("exporter")
+@options.store
+@click.option("--address", envvar="SMART_RAG_EXPORTER_ADDRESS", show_envvar=True, help="[default: 127.0.0.1]")
+@click.option("--port", type=int, envvar="SMART_RAG_EXPORTER_PORT", show_envvar=True, help="[default: 9540]")
+def exporter_command(store: str | None, address: str | None, port: int | None) -> None:
+    """Serve the metrics at /metrics until it is stopped; scrapes need no password, so it listens on loopback."""
+    options.apply(SMART_RAG_STORE_URL=store, SMART_RAG_EXPORTER_ADDRESS=address, SMART_RAG_EXPORTER_PORT=port)
+    options.find_redis()
+    from ..celery import app
+    from ..instrumentation import logs
+    from ..monitoring.checks import Subject
+    from ..monitoring.exporter import serve
+    from ..settings import get_settings
+
+    settings = get_settings()
+    logs.configure(settings.log_level, kind=settings.log_format, file=settings.log_file)
+    serve(Subject(app, settings), settings.exporter_address, settings.exporter_port)
