@@ -44,6 +44,11 @@ def me() -> str:
     return _me[1]
 
 
+def is_here(owner: str) -> bool:
+    """Whether ``owner`` is a process of this host, so that `is_dead` can tell."""
+    return owner.rsplit("|", 2)[0] == host()
+
+
 def is_dead(owner: str) -> bool:
     """True when ``owner`` certainly died; False when it lives, or lives where this process cannot look."""
     where, pid, _ = owner.rsplit("|", 2)

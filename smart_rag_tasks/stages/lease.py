@@ -24,6 +24,12 @@ from .environment import Environment
 
 logger = logging.getLogger(__name__)
 
+#: Seconds until a renewal that the store did not take is tried again: it must come before anybody takes the lease over.
+SOON = 0.2
+
+#: Seconds for which a lease that ended is left to an owner that certainly lives: it may be waiting for the store, too.
+GRACE = 3.0
+
 #: Leases of a run's steps stand beside those of its batches, under these numbers.
 PLANNING = -1
 ENDING = -2
@@ -80,7 +86,9 @@ def take(env: Environment, run_id: str, number: int) -> Lease | Refusal:
 
 def is_free(owner: str, lease_until: float | None, now: float, me: str = "") -> bool:
     """Whether a lease may be taken: it ended, its owner died, or it is this process's own from a try that broke off."""
-    return lease_until is None or lease_until < now or owner == me or owners.is_dead(owner)
+    if lease_until is None or owner == me or owners.is_dead(owner):
+        return True
+    return lease_until + (GRACE if owners.is_here(owner) else 0.0) < now
 
 
 def take_step(env: Environment, run_id: str, number: int, *, deaths: int = 0) -> Lease | Refusal:
@@ -139,15 +147,17 @@ class _Renewer:
             self._held = None
 
     def _run(self) -> None:
+        renewed = True
         while True:
             held = self._held
-            time.sleep(held[0].settings.lease_renewal if held else 1.0)
+            time.sleep((held[0].settings.lease_renewal if renewed else SOON) if held else 1.0)
             if held is not None and held is self._held:
-                self._renew(*held)
+                renewed = self._renew(*held)
 
-    def _renew(self, env: Environment, lease: Lease, limit: float) -> None:
+    def _renew(self, env: Environment, lease: Lease, limit: float) -> bool:
+        """False if the store did not answer."""
         if time.monotonic() > limit:
-            return
+            return True
         until = time.time() + env.settings.lease_seconds
         try:
             with env.store.write() as connection:
@@ -156,6 +166,8 @@ class _Renewer:
         except SmartRagError:
             ids = {"document_id": lease.document_id, "run_id": lease.run_id, "batch": lease.number}
             logger.warning("the lease could not be renewed; trying again", exc_info=True, extra=ids)
+            return False
+        return True
 
 
 _renewer = _Renewer()
