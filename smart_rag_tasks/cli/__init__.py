@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("schedule", "Periodic work: list, add, pause, run now."),
     "dead-letters": ("dead_letters", "What could not be done: list, retry, discard."),
     "monitor": ("monitor", "Workers, tasks, queues, health."),
+    "top": ("top", "Watch it live."),
     "exporter": ("exporter", "Metrics for Prometheus."),
     "doctor": ("doctor", "What each document waits for, and what is wrong."),
     "migrate": ("migrate", "From RQ to Celery and back, losing nothing."),
