@@ -13,13 +13,16 @@ from typing import Any
 from kombu import Queue
 
 from smart_rag_tasks import names
+from smart_rag_tasks.redis_server import running_url
 from smart_rag_tasks.settings import get_settings
 
 _settings = get_settings()
 
 # -- where
-broker_url = _settings.broker_url
-result_backend = _settings.result_backend
+#: Without REDIS_URL: the embedded server that `up` has running beside us, if there is one.
+_embedded = None if _settings.names_redis else running_url(_settings.home / "redis")
+broker_url = _embedded or _settings.broker_url
+result_backend = _settings.backend or _embedded or _settings.redis_url
 imports = (
     "smart_rag_tasks.signals",
     "smart_rag_tasks.tasks",

@@ -180,6 +180,11 @@ class Settings(BaseSettings):
         return self.store or f"sqlite:///{(self.home / 'store.db').resolve()}"
 
     @property
+    def names_redis(self) -> bool:
+        """Whether the environment or ``.env`` says which Redis to use."""
+        return bool(self.model_fields_set & {"redis_url", "broker"})
+
+    @property
     def broker_url(self) -> str:
         """The broker's URL."""
         return self.broker or self.redis_url

@@ -64,7 +64,7 @@ def quick_shutdown(settings: Settings) -> Settings:
 @contextmanager
 def redis_for(settings: Settings) -> Iterator[Settings]:
     """The Redis that REDIS_URL names; without it an embedded server below the home folder, shared if it runs."""
-    if os.environ.get("REDIS_URL") or os.environ.get("CELERY_BROKER_URL"):
+    if settings.names_redis:
         yield settings
         return
     folder = Path(settings.home) / "redis"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,12 +74,13 @@ def apply(**values: Any) -> None:
 
 def find_redis() -> None:
     """Without REDIS_URL, use the embedded server that `up` or `run` has running beside us, if there is one."""
-    if os.environ.get("REDIS_URL") or os.environ.get("CELERY_BROKER_URL"):
-        return
     from ..redis_server import running_url
     from ..settings import get_settings
 
-    running = running_url(Path(get_settings().home) / "redis")
+    settings = get_settings()
+    if settings.names_redis:
+        return
+    running = running_url(Path(settings.home) / "redis")
     if running is not None:
         apply(REDIS_URL=running)
 
