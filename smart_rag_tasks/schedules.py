@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from celery.beat import SchedulingError
 from kombu.exceptions import OperationalError
@@ -54,6 +55,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # RedBeat has no types
 
     def __init__(self, app: Any, **kwargs: Any) -> None:
         refuse("beat", [*broken_settings(app.conf), *broken_beat(app.conf, type(self))])
+        use_sentinel(app)
         super().__init__(app, **kwargs)
         # RedBeat's own handler would wait for the lock before the first tick, and gives up when Redis is away.
         self._lock_name, self.lock_key = self.lock_key, None
@@ -203,8 +205,27 @@ def _filled_key(app: Any) -> str:
 # -- what people ask
 
 
+def use_sentinel(app: Any) -> None:
+    """Translate ``sentinel://…`` as kombu has it into what RedBeat calls the same thing."""
+    conf = app.conf
+    if not str(conf.redbeat_redis_url).startswith("sentinel://"):
+        return
+    nodes = [urlsplit(node) for node in conf.redbeat_redis_url.split(";")]
+    transport = conf.broker_transport_options
+    conf.redbeat_redis_options = {
+        **conf.redbeat_redis_options,
+        "sentinels": [(node.hostname, node.port or 26379) for node in nodes],
+        "service_name": transport.get("master_name"),
+        "sentinel_kwargs": transport.get("sentinel_kwargs"),
+        "password": nodes[0].password,
+        "db": int(nodes[0].path.strip("/") or 0),
+    }
+    conf.redbeat_redis_url = "redis-sentinel://"
+
+
 def live_times(app: Any, entry_names: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
     """When each entry was last sent and is due next (epoch seconds), as RedBeat has it; raises redis.RedisError."""
+    use_sentinel(app)
     ensure_conf(app)
     found: dict[str, tuple[float | None, float | None]] = {}
     for name in entry_names:
@@ -219,6 +240,7 @@ def live_times(app: Any, entry_names: Iterable[str]) -> dict[str, tuple[float | 
 
 def beat_tick(app: Any) -> Json | None:
     """Beat's last tick as ``{"at": epoch seconds, "owner": …}``, None if none is known; raises redis.RedisError."""
+    use_sentinel(app)
     raw = get_redis(app).get(names.BEAT_TICK)
     tick: Json | None = json.loads(raw) if raw else None
     return tick

@@ -189,6 +189,7 @@ class GuardedChannel(Guard, kombu_redis.Channel):
 class GuardedSentinelChannel(Guard, kombu_redis.SentinelChannel):
     """A guarded channel of a Redis found through Sentinel."""
 
+    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "max_message_bytes")
     QoS = GuardedQoS
 
     def _get_pool(self, asynchronous: bool = False) -> Any:

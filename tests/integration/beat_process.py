@@ -20,10 +20,9 @@ redbeat_lock_timeout = 4
 class Beat:
     """One beat process."""
 
-    def __init__(self, stack: Stack, name: str) -> None:
+    def __init__(self, stack: Stack, name: str, config: str = "") -> None:
         self.log = stack.home / f"{name}.log"
-        config = stack.home / "quick_beat_config.py"
-        config.write_text(QUICK)
+        (stack.home / "quick_beat_config.py").write_text(QUICK + config)
         env = os.environ | stack.env | {"CELERY_CONFIG_MODULE": "quick_beat_config"}
         env["PYTHONPATH"] = f"{stack.home}{os.pathsep}{stack.env['PYTHONPATH']}"
         with self.log.open("ab") as output:

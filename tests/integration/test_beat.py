@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,11 +17,12 @@ from beat_process import Beat
 from stack import Stack, wait_until
 
 from smart_rag_tasks import names
+from smart_rag_tasks.redis_server import find_server
 from smart_rag_tasks.stages import timetable
 from smart_rag_tasks.stages.environment import environment
 
 NewStack = Callable[..., Stack]
-NewBeat = Callable[[Stack], Beat]
+NewBeat = Callable[..., Beat]
 
 PREFIX = "smart_rag_tasks:redbeat:"
 
@@ -62,8 +66,8 @@ def new_beat() -> Iterator[Callable[..., Beat]]:
     """Starts a beat on a Stack; killed at the end of the test."""
     made: list[Beat] = []
 
-    def make(stack: Stack) -> Beat:
-        made.append(Beat(stack, f"beat{len(made) + 1}"))
+    def make(stack: Stack, config: str = "") -> Beat:
+        made.append(Beat(stack, f"beat{len(made) + 1}", config))
         return made[-1]
 
     yield make
@@ -169,3 +173,37 @@ def test_beat_starts_without_redis_and_outlives_its_restart(stack: Stack, new_be
     before = sent(beat, "sweep")
     wait_until(lambda: sent(beat, "sweep") >= before + 2, what="sweeps after the restart")
     assert beat.process.poll() is None
+
+
+def test_beat_finds_redis_through_sentinel(stack: Stack, new_beat: NewBeat) -> None:
+    with sentinel_of(stack) as port:
+        stack.configure(CELERY_BROKER_URL=f"sentinel://127.0.0.1:{port}/0")
+        beat = new_beat(stack, 'broker_transport_options["master_name"] = "ours"')
+        wait_until(lambda: sent(beat, "sweep") >= 2, what="the sweeps")
+        assert "sweep" in entries(redis_of(stack))
+
+
+@contextmanager
+def sentinel_of(stack: Stack) -> Iterator[int]:
+    """A Sentinel that watches the stack's Redis under the name ``ours``; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = stack.home / "sentinel.conf"
+    config.write_text(f"bind 127.0.0.1\nport {port}\nsentinel monitor ours 127.0.0.1 {stack.redis.port} 1\n")
+    with (stack.home / "sentinel.log").open("wb") as log:
+        process = subprocess.Popen([find_server().path, config, "--sentinel"], stdout=log, stderr=log, cwd=stack.home)
+    try:
+        client = redis.Redis(port=port)
+        wait_until(lambda: answers(client), what="the sentinel")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
