@@ -19,6 +19,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils.json import dumps
 
 from .envelopes import task_problem
+from .names import ALIASES
 from .errors import ForgedPayload
 from .instrumentation import context
 
@@ -28,6 +29,13 @@ logger = logging.getLogger(__name__)
 _OURS: Final = "smart_rag_tasks."
 #: What Celery raises over a message on purpose.
 _EXPECTED: Final = (ContentDisallowed, DecodeError, InvalidTaskError)
+
+
+def _translate(message: Any) -> None:
+    """The requirements document's bare names are answered by our tasks."""
+    name = message.headers.get("task")
+    if name in ALIASES:
+        message.headers["task"] = ALIASES[name]
 
 
 class GuardedConsumer(Consumer):
@@ -51,6 +59,7 @@ class GuardedConsumer(Consumer):
                 if problem:
                     self.put_aside(message, problem)
                 else:
+                    _translate(message)
                     handle(message)
             except Exception as error:
                 # Celery counts KeyError as a lost connection and reconnects, to get the same message again.

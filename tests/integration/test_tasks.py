@@ -1,0 +1,259 @@
+"""The tasks as applications call them: by import, by name without the store, by the requirements document's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from stack import Stack, chunks_of, wait_until
+
+from smart_rag_tasks import Client, app, process_document_pipeline
+from smart_rag_tasks.document_processor import DocumentProcessor
+from smart_rag_tasks.errors import InvalidInput
+
+
+@pytest.fixture
+def producer(live: Stack) -> Celery:
+    """An application that has the broker's URL and nothing of ours."""
+    url = live.env["REDIS_URL"]
+    return Celery("elsewhere", broker=url, backend=url)
+
+
+@pytest.mark.parametrize("name", ["smart_rag_tasks.process_document_pipeline", "process_document_pipeline"])
+def test_a_producer_without_the_store_sends_chunks_by_name(producer: Celery, document_id: str, name: str) -> None:
+    result = producer.send_task(name, args=[document_id, chunks_of("one", "two")], queue="intake_queue")
+
+    assert "completed" == result.get(timeout=20)["final_status"]
+    assert 2 == len(Client().document(document_id)["chunks"])
+
+
+def test_what_a_worker_refuses_reaches_the_caller_with_the_reason(producer: Celery, document_id: str) -> None:
+    result = producer.send_task("process_document_pipeline", args=[document_id, [{"text": "x"}]], queue="intake_queue")
+
+    with pytest.raises(Exception, match=r"chunks\[0\]\.chunk_id: is missing"):
+        result.get(timeout=20)
+
+
+def test_more_than_a_megabyte_in_a_message_is_refused(producer: Celery, document_id: str) -> None:
+    chunks = [{"chunk_id": f"c{number}", "text": "x" * 50_000} for number in range(25)]
+    result = producer.send_task("process_document_pipeline", args=[document_id, chunks], queue="intake_queue")
+
+    with pytest.raises(Exception, match="hand over a file"):
+        result.get(timeout=20)
+
+
+def test_a_callback_in_a_message_fires_at_the_true_end_and_once(producer: Celery, document_id: str) -> None:
+    callback = producer.signature("celery.accumulate", kwargs={"index": 0}, task_id=f"cb-{document_id}")
+    chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(600)]
+    result = producer.send_task(
+        "process_document_pipeline", args=[document_id, chunks], queue="intake_queue", link=callback
+    )
+
+    final = result.get(timeout=30)
+    assert 600 == final["processed_chunks"]
+    assert final == producer.AsyncResult(f"cb-{document_id}").get(timeout=20)
+
+
+def test_one_chunk(producer: Celery, document_id: str) -> None:
+    name = "generate_metadata_for_chunk"
+    arguments = ["c7", f"{document_id} a chunk on its own", document_id]
+
+    first = producer.send_task(name, args=arguments, queue="metadata_queue").get(timeout=20)
+    again = producer.send_task(name, args=arguments, queue="metadata_queue").get(timeout=20)
+
+    assert "completed" == first["status"]
+    assert ("c7", document_id) == (first["chunk_id"], first["document_id"])
+    assert first == again
+    assert first["result"] == Client().document(document_id)["chunks"][0]["metadata"]
+
+
+def test_many_chunks_one_by_one_on_one_document_at_once(producer: Celery, document_id: str) -> None:
+    results = [
+        producer.send_task(
+            "generate_metadata_for_chunk", args=[f"c{n}", f"{document_id} {n}", document_id], queue="metadata_queue"
+        )
+        for n in range(20)
+    ]
+
+    assert {"completed"} == {result.get(timeout=20)["status"] for result in results}
+    chunks = Client().document(document_id)["chunks"]
+    assert 20 == len(chunks)
+    assert {"done"} == {chunk["status"] for chunk in chunks}
+
+
+def test_a_list_of_chunks_of_several_documents(producer: Celery, document_id: str) -> None:
+    given = [
+        {"chunk_id": f"c{n}", "text": f"{document_id} {n}", "document_id": f"{document_id}-{n % 2}"} for n in range(6)
+    ]
+
+    answer = producer.send_task("batch_metadata_generation", args=[given], queue="metadata_queue").get(timeout=20)
+
+    assert (6, "submitted") == (answer["task_count"], answer["status"])
+    for document, run_id in answer["runs"].items():
+        assert "completed" == Client().result(run_id, timeout=20).final_status
+        assert 3 == len(Client().document(document)["chunks"])
+
+
+def test_the_stages_chained_by_hand(live: Stack, document_id: str) -> None:
+    from smart_rag_tasks.tasks import generate_batch_metadata, postprocess_results, preprocess_document
+
+    chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(400)]
+    chain = (
+        preprocess_document.s(document_id, chunks)
+        | generate_batch_metadata.s()
+        | postprocess_results.s(document_id)
+    )  # fmt: skip
+
+    final = chain.apply_async().get(timeout=30)
+
+    assert ("completed", 400) == (final["final_status"], final["processed_chunks"])
+
+
+def test_two_submissions_of_the_same_are_one_run(live: Stack, document_id: str) -> None:
+    chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(3000)]
+    first = process_document_pipeline.delay(document_id, chunks)
+    second = process_document_pipeline.delay(document_id, chunks)
+
+    assert first.id == second.id
+    assert "completed" == second.get(timeout=60)["final_status"]
+
+
+def test_a_newer_submission_takes_over(live: Stack, document_id: str) -> None:
+    old = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(3000)]
+    first = process_document_pipeline.delay(document_id, old)
+    second = process_document_pipeline.delay(document_id, chunks_of(f"{document_id} new"))
+
+    assert "completed" == second.get(timeout=60)["final_status"]
+    assert "cancelled" == first.get(timeout=20)["final_status"]
+    assert ["c0"] == [chunk["chunk_id"] for chunk in Client().document(document_id)["chunks"]]
+
+
+def test_cancel_pause_resume(live: Stack, document_id: str) -> None:
+    client = Client()
+    chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(20_000)]
+    result = process_document_pipeline.delay(document_id, chunks)
+
+    client.pause(document_id)
+    assert "paused" == client.status(document_id)["status"]
+    wait_until(lambda: len({client.status(document_id)["done"] for _ in range(3)}) == 1)
+    client.resume(document_id)
+    wait_until(lambda: client.status(document_id)["status"] == "running", timeout=30)
+    client.cancel(document_id)
+
+    assert "cancelled" == result.get(timeout=20)["final_status"]
+    assert "cancelled" == client.status(document_id)["status"]
+
+
+def test_delete_while_it_is_worked_on(live: Stack, document_id: str) -> None:
+    client = Client()
+    chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(5000)]
+    result = process_document_pipeline.delay(document_id, chunks)
+
+    client.delete(document_id)
+
+    assert "cancelled" == result.get(timeout=20)["final_status"]
+    assert document_id not in client.document_ids()
+
+
+class ListStore:
+    """A vector store as small as they come."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Any] = {}
+
+    def upsert(self, records: Any) -> None:
+        self.records.update({record["chunk_id"]: record for record in records})
+
+    def delete(self, document_id: str, chunk_ids: Any) -> None:
+        for chunk_id in chunk_ids or list(self.records):
+            self.records.pop(chunk_id, None)
+
+
+def test_document_processor(live: Stack, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "tea.md").write_text("# Tea\n\nTea is grown on slopes.\n", encoding="utf-8")
+    (tmp_path / "in" / "broken.pdf").write_bytes(b"%PDF-1.4 cut off")
+    store = ListStore()
+
+    processor = DocumentProcessor(tmp_path / "in", tmp_path / "out", vector_store=store)
+    (result,) = processor.process(timeout=30)
+
+    assert "completed" == result["status"]
+    (written,) = (tmp_path / "out").glob("*.jsonl")
+    assert '"Tea is grown' in written.read_text(encoding="utf-8").replace("# Tea\\n\\n", "")
+    assert 1 == len(store.records)
+    assert "broken.pdf" in next(iter(processor.refused))
+
+
+def test_a_sink_that_the_workers_feed(new_stack: Callable[..., Stack], document_id: str, tmp_path: Path) -> None:
+    stack = new_stack(SMART_RAG_SINK="file_sink:FileSink", FILE_SINK=str(tmp_path / "sink"))
+    stack.ledger_generator()
+    stack.enter_environment()
+    stack.start_worker()
+
+    process_document_pipeline.delay(document_id, chunks_of("one", "two")).get(timeout=20)
+
+    wait_until(lambda: (tmp_path / "sink").exists() and "c1" in (tmp_path / "sink").read_text(), what="the sink")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "said"),
+    [
+        ("text", "chunks: must be a list of dicts, not str"),
+        (["text"], r"chunks\[0\]: must be a dict with chunk_id and text, not str"),
+        ([{"chunk_id": "a", "text": "x"}, {"chunk_id": "a", "text": "y"}], r"chunks\[1\].chunk_id: 'a' is there twice"),
+        ([{"chunk_id": "a", "text": "  "}], r"chunks\[0\].text: is empty; leave the chunk out"),
+        ([{"chunk_id": "a", "text": "x\x00"}], r"chunks\[0\].text: holds a NUL"),
+        ([{"chunk_id": "a", "text": "\ud800"}], r"chunks\[0\].text: holds a NUL or half a character"),
+        ([{"chunk_id": "a", "text": "x" * 100_001}], r"chunks\[0\].text: has 100,001 characters, at most 100,000"),
+        ([{"chunk_id": 7, "text": "x"}], r"chunks\[0\].chunk_id: must be a text, not int"),
+        ([{"chunk_id": "a", "text": "x", "page": "two"}], r"chunks\[0\].page: must be a whole number"),
+    ],
+)
+def test_bad_chunks(live: Stack, document_id: str, chunks: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        process_document_pipeline.delay(document_id, chunks)
+    assert document_id not in Client().document_ids()
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 513, None, 7])
+def test_bad_document_ids(live: Stack, name: Any) -> None:
+    with pytest.raises(InvalidInput, match="document_id"):
+        process_document_pipeline.delay(name, chunks_of("x"))
+
+
+@pytest.mark.parametrize("name", ["folder/with/slashes", "文档 一", "emoji 🙂", "100%_%s"])
+def test_unusual_document_ids_work(live: Stack, document_id: str, name: str) -> None:
+    final = process_document_pipeline.delay(f"{name} {document_id}", chunks_of("！？。…", "🙂🙂")).get(timeout=20)
+
+    assert "completed" == final["final_status"]
+
+
+def test_unknown_lane_and_unknown_document(live: Stack, document_id: str) -> None:
+    with pytest.raises(InvalidInput, match="lane: 'fast' is none; use bulk or interactive"):
+        process_document_pipeline.delay(document_id, chunks_of("x"), lane="fast")
+    with pytest.raises(InvalidInput, match="no chunks are stored"):
+        process_document_pipeline.delay(document_id)
+
+
+def test_no_text_in_what_is_published(live: Stack, document_id: str) -> None:
+    """Ids travel, text does not: nothing of a chunk is in Redis, in the message or anywhere else."""
+    import redis
+
+    secret = f"very-private-{document_id[-6:]}"
+    client = redis.Redis.from_url(live.env["REDIS_URL"])
+    monitor: list[bytes] = []
+    with client.monitor() as listening:
+        listening.connection._sock.settimeout(5)
+        process_document_pipeline.delay(document_id, chunks_of(*(f"{secret} {n}" for n in range(300)))).get(timeout=30)
+        try:
+            while not monitor or document_id.encode() not in monitor[-1] or b"SUCCESS" not in monitor[-1]:
+                monitor.append(listening.next_command()["command"].encode())
+        except (OSError, redis.exceptions.TimeoutError):
+            pass
+    assert any(document_id.encode() in command for command in monitor)
+    assert not any(secret.encode() in command for command in monitor)
+    assert app.conf.task_serializer == "json"
