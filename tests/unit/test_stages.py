@@ -1,0 +1,282 @@
+"""The stages as plain functions on a SQLite store: no broker, no worker. What they promise under Celery holds here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, Lane, Outcome
+from smart_rag_tasks.reliability import owners
+from smart_rag_tasks.settings import load
+from smart_rag_tasks.stages import control, generation, lease, maintenance, planning
+from smart_rag_tasks.stages import environment as environments
+from smart_rag_tasks.stages.environment import Environment
+from smart_rag_tasks.stages.finish import finish
+from smart_rag_tasks.stages.ingest import Admission, Submission, admit
+from smart_rag_tasks.store import batches, documents, open_store
+
+
+class Recorder:
+    """A generator that notes what it is asked for, and gives what it is told to."""
+
+    def __init__(self) -> None:
+        self.fingerprint = "recorder-1"
+        self.seconds_per_chunk = 0.02
+        self.asked: list[str] = []
+        self.answers: dict[str, Outcome | Exception] = {}
+
+    def generate(self, chunks: Sequence[Chunk], document: DocumentContext) -> list[Outcome]:
+        for chunk in chunks:
+            self.asked.append(chunk.chunk_id)
+            if isinstance(error := self.answers.get(chunk.chunk_id), Exception):
+                raise error
+        found = [self.answers.get(chunk.chunk_id, ChunkMetadata(keywords=("k",), gist=chunk.text)) for chunk in chunks]
+        return [item for item in found if not isinstance(item, Exception)]
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = Recorder()
+    monkeypatch.setattr(environments, "generator", lambda spec, options: made)
+    return made
+
+
+@pytest.fixture
+def env(tmp_path: Path, recorder: Recorder) -> Iterator[Environment]:
+    settings = load(home=tmp_path, lost_after=0.01, worker_concurrency=1)
+    store = open_store(settings.store_url)
+    yield Environment(settings, store)
+    store.close()
+
+
+def submit(env: Environment, *texts: str, name: str = "doc", **wishes: object) -> Admission:
+    chunks = [Chunk(f"c{number}", text, number) for number, text in enumerate(texts)]
+    return admit(env.store, replace(Submission(name, chunks, "recorder", engine="celery"), **wishes))
+
+
+def work(env: Environment, run_id: str) -> list[str]:
+    """Plan and run all open batches; the outcomes."""
+    return [generation.run_batch(env, run_id, number).outcome for number in planning.plan(env, run_id).open]
+
+
+def states(env: Environment, name: str = "doc") -> list[str]:
+    with env.store.read() as connection:
+        return [row.state for row in documents.chunk_rows(connection, name)]
+
+
+def test_from_submission_to_the_end(env: Environment, recorder: Recorder) -> None:
+    run = submit(env, *(f"text {number}" for number in range(10)))
+
+    plan = planning.plan(env, run.run_id)
+    assert plan.batches > 1
+    assert {"done"} == set(work(env, run.run_id))
+    ending = finish(env, run.run_id)
+
+    assert ending is not None and ending.made
+    assert ("completed", 10) == (ending.result.final_status, ending.result.processed_chunks)
+    assert 10 == len(recorder.asked)
+
+
+def test_finish_does_nothing_while_chunks_are_open(env: Environment) -> None:
+    run = submit(env, *(f"text {number}" for number in range(10)))
+    planning.plan(env, run.run_id)
+
+    assert finish(env, run.run_id) is None
+
+
+def test_only_one_caller_ends_a_run(env: Environment) -> None:
+    run = submit(env, "text")
+    work(env, run.run_id)
+
+    assert [True, False] == [ending.made for ending in (finish(env, run.run_id), finish(env, run.run_id)) if ending]
+
+
+def test_planning_twice_is_planning_once(env: Environment) -> None:
+    run = submit(env, *(f"text {number}" for number in range(10)))
+    assert planning.plan(env, run.run_id) == planning.plan(env, run.run_id)
+
+
+def test_a_changed_fingerprint_means_all_of_it_again(env: Environment, recorder: Recorder) -> None:
+    first = submit(env, "one", "two")
+    work(env, first.run_id)
+    finish(env, first.run_id)
+    recorder.fingerprint = "recorder-2"
+
+    second = submit(env, "one", "two")
+    work(env, second.run_id)
+
+    assert 4 == len(recorder.asked)
+    ending = finish(env, second.run_id)
+    assert ending is not None and 0 == ending.result.unchanged_chunks
+
+
+def test_equal_texts_in_a_document_are_generated_once(env: Environment, recorder: Recorder) -> None:
+    run = submit(env, "same", "same", "other")
+    work(env, run.run_id)
+
+    assert ["c0", "c2"] == sorted(recorder.asked)
+    assert ["done"] * 3 == states(env)
+
+
+def test_a_batch_that_is_held_is_left_alone(env: Environment, recorder: Recorder) -> None:
+    run = submit(env, "text")
+    planning.plan(env, run.run_id)
+    held = lease.take(env, run.run_id, 0)
+    assert isinstance(held, lease.Lease)
+    with env.store.write() as connection:  # as if another living process on another host held it
+        connection.exec_driver_sql("UPDATE batches SET owner = 'elsewhere/1|1|1.00'")
+
+    assert "held" == generation.run_batch(env, run.run_id, 0).outcome
+    assert [] == recorder.asked
+
+
+@pytest.mark.parametrize("owner", [f"{owners.host()}|999999|1.00", "elsewhere/1|1|1.00"])
+def test_the_dead_and_the_expired_lose_their_lease(env: Environment, owner: str) -> None:
+    run = submit(env, "text")
+    planning.plan(env, run.run_id)
+    until = time.time() + (1000 if owner.startswith(owners.host()) else -1)
+    with env.store.write() as connection:
+        connection.exec_driver_sql("UPDATE batches SET owner = ?, lease_until = ?", (owner, until))
+
+    assert "done" == generation.run_batch(env, run.run_id, 0).outcome
+
+
+def test_after_deaths_a_batch_works_chunk_by_chunk_and_the_guilty_is_quarantined(
+    env: Environment, recorder: Recorder
+) -> None:
+    recorder.seconds_per_chunk = 0.001  # one batch
+    run = submit(env, "good", "guilty", "good too")
+    planning.plan(env, run.run_id)
+    with env.store.write() as connection:  # three tries: the batch's, and two that marked the guilty
+        connection.exec_driver_sql("UPDATE batches SET owner = ?", (f"{owners.host()}|999999|1.00",))
+        connection.exec_driver_sql("UPDATE chunks SET marks = 2 WHERE chunk_id = 'c1'")
+
+    generation.run_batch(env, run.run_id, 0)
+
+    assert ["done", "quarantined", "done"] == states(env)
+    assert ["c0", "c2"] == recorder.asked
+
+
+def test_an_error_is_looked_for_chunk_by_chunk(env: Environment, recorder: Recorder) -> None:
+    recorder.answers["c1"] = ValueError("secret words of the text")
+    run = submit(env, "one", "secret words of the text", "three")
+    work(env, run.run_id)
+
+    assert ["done", "failed", "done"] == states(env)
+    with env.store.read() as connection:
+        failed = next(documents.chunk_rows(connection, "doc", state="failed"))
+    assert ("ValueError", "<chunk text>") == (failed.error_kind, failed.error)
+    assert "secret" not in failed.traceback and "Traceback" in failed.traceback
+
+
+def test_what_is_worth_repeating_waits_for_its_time(env: Environment, recorder: Recorder) -> None:
+    recorder.answers["c0"] = ChunkFailure("RateLimited", "slow down", transient=True, retry_after=100.0)
+    run = submit(env, "one")
+
+    assert ["waiting"] == work(env, run.run_id)
+    assert "not due" == generation.run_batch(env, run.run_id, 0).outcome
+    with env.store.read() as connection:
+        batch = batches.look(connection, run.run_id, 0)
+    assert batch is not None and 90 < batch.due_at - time.time() < 101
+
+
+def test_results_of_a_superseded_run_are_not_written(env: Environment, recorder: Recorder) -> None:
+    old = submit(env, "old text")
+    planning.plan(env, old.run_id)
+    held = lease.take(env, old.run_id, 0)
+    assert isinstance(held, lease.Lease)
+    new = submit(env, "new text")
+
+    generation._Batch(env, held).work()  # the old run's worker knows nothing yet
+
+    assert ["pending"] == states(env)
+    work(env, new.run_id)
+    assert ["done"] == states(env)
+
+
+def test_cancel_is_durable_and_costs_a_message_one_look(env: Environment, recorder: Recorder) -> None:
+    run = submit(env, "text")
+    planning.plan(env, run.run_id)
+    control.cancel(env, "doc")
+
+    assert "gone" == generation.run_batch(env, run.run_id, 0).outcome
+    assert [] == recorder.asked
+    ending = finish(env, run.run_id)
+    assert ending is not None and not ending.made and "cancelled" == ending.result.final_status
+
+
+def nothing_waits(_queue: str) -> int:
+    return 0
+
+
+def a_long_queue(_queue: str) -> int:
+    return 1000
+
+
+def test_the_sweep_sends_what_was_lost_and_leaves_alone_what_is_queued(env: Environment) -> None:
+    run = submit(env, "text")
+    time.sleep(0.05)
+
+    assert () == maintenance.sweep(env, "celery", a_long_queue).redrives
+    (entry,) = maintenance.sweep(env, "celery", nothing_waits).redrives
+    assert (run.run_id, None) == (entry.run_id, entry.numbers)
+
+    planning.plan(env, run.run_id)
+    time.sleep(0.05)
+    assert () == maintenance.sweep(env, "celery", a_long_queue).redrives
+    (batch,) = maintenance.sweep(env, "celery", nothing_waits).redrives
+    assert (run.run_id, (0,)) == (batch.run_id, batch.numbers)
+
+
+def test_the_sweep_ends_what_is_settled(env: Environment) -> None:
+    run = submit(env, "text")
+    work(env, run.run_id)
+    with env.store.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET progress_at = 1, started_at = 1")
+
+    assert (run.run_id,) == maintenance.sweep(env, "celery", nothing_waits).settled
+
+
+def test_a_message_overtaken_by_later_ones_is_lost_even_in_a_long_queue(env: Environment) -> None:
+    early, late = submit(env, "one", name="early"), submit(env, "two", name="late")
+    planning.plan(env, early.run_id)
+    planning.plan(env, late.run_id)
+    with env.store.write() as connection:
+        connection.exec_driver_sql("UPDATE batches SET published_at = 100 WHERE run_id = ?", (early.run_id,))
+        later = "UPDATE batches SET published_at = 200, started_at = 300, state = 'done' WHERE run_id = ?"
+        connection.exec_driver_sql(later, (late.run_id,))
+
+    (found,) = maintenance.sweep(env, "celery", a_long_queue).redrives
+    assert early.run_id == found.run_id
+
+
+def test_interactive_runs_have_their_batches_on_the_priority_queue(env: Environment) -> None:
+    run = submit(env, *(f"text {number}" for number in range(10)), lane=Lane.INTERACTIVE)
+    planning.plan(env, run.run_id)
+    with env.store.read() as connection:
+        batch = batches.look(connection, run.run_id, 0)
+    assert batch is not None and "priority_queue" == batch.queue
+
+
+@pytest.mark.parametrize(
+    ("cost", "chunks", "expected"),
+    [
+        (0.0016, 10, 31),  # one batch's work in all
+        (0.0016, 10_000, 31),
+        (0.0016, 100, 12),  # a quarter of a slot's share
+        (0.2, 100, 1),
+        (0.0001, 100_000, 256),
+        (0.0016, 100_000, 98),  # at most 1,024 messages
+    ],
+)
+def test_batches_follow_cost(cost: float, chunks: int, expected: int) -> None:
+    size = planning.batch_size(cost, chunks, seconds=0.05, slots=2, most=256, own_cap=None)
+    assert expected == size or (chunks <= expected and size >= chunks)
+
+
+def test_a_models_own_cap_holds() -> None:
+    assert 8 == planning.batch_size(0.0001, 1000, seconds=0.05, slots=2, most=256, own_cap=8)
