@@ -42,7 +42,7 @@ def analyze(text: str) -> Analysis:
     """The text's analysis; empty parts for a text without words."""
     text = sentences.clean(text[:_READ])
     language = detect(text)
-    found = tuple(sentences.split(text, language)) if _ALNUM.search(text) else ()
+    found = tuple(sentences.prose(sentences.split(text, language))) if _ALNUM.search(text) else ()
     words = tuple(tuple(split_words(sentence, language)) for sentence in found)
     counts = Counter(word.key for sentence in words for word in sentence if word.kind == CONTENT)
     return Analysis(language, found, words, counts, weigh(counts))

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from .analysis import Analysis
-from .lexicon import chinese_stop, english_common, english_stop, english_verbs, english_weak
-from .words import CONTENT, WEAK, Word, rjieba
+from .lexicon import chinese_stop, english_common, english_function, english_verbs, english_weak
+from .words import BREAK, NUMBER, Word, rjieba
 
 #: Words of a gist that come from here at the most.
 MAX_FORMS: Final = 10
@@ -25,6 +25,11 @@ _SUFFIXES: Final = (
     ("ful", ""), ("ist", ""), ("ism", ""), ("ian", ""), ("ing", ""), ("ing", "e"), ("er", "e"), ("er", ""), ("or", ""),
     ("or", "e"), ("ly", ""), ("al", ""), ("al", "e"), ("ed", ""), ("ed", "e"),
 )  # fmt: skip
+#: Verbs that no one looks anything up by.
+_EMPTY: Final = frozenset(
+    {"become", "call", "come", "find", "follow", "get", "give", "go", "have", "include", "keep", "know", "let", "make"}
+    | {"mean", "put", "say", "see", "show", "take", "tell", "think", "use"}
+)
 #: Letters that a word keeps before its suffix at the least.
 _STEM: Final = 3
 
@@ -35,7 +40,7 @@ def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
     found: dict[str, None] = {}
     for sentence in analysis.words:
         for word in sentence:
-            if word.kind in (CONTENT, WEAK):
+            if word.kind not in (BREAK, NUMBER):
                 found.update((form, None) for form in _forms(word) if form not in have)
     return list(found)[:limit]
 
@@ -44,9 +49,12 @@ def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
 def _forms(word: Word) -> tuple[str, ...]:
     if word.tag and word.tag != "eng":
         return _parts(word.text)
-    base = base_form(word.text.lower())
+    lower = word.text.lower()
+    if lower in english_function():
+        return ()
+    base = base_form(lower)
     forms = dict.fromkeys((base, word.key, origin(base)))
-    return tuple(form for form in forms if form not in english_stop() and form not in english_weak())
+    return tuple(form for form in forms if not (form in english_weak() or form in _EMPTY or form in english_function()))
 
 
 def _parts(text: str) -> tuple[str, ...]:

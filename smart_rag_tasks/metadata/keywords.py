@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .analysis import Analysis
-from .words import BREAK, CONTENT, NUMBER, STOP, Word, join, rarity
+from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, WEAK, Word, join, rarity
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -88,7 +88,15 @@ def _phrases(analysis: Analysis) -> dict[Key, _Phrase]:
                     if phrase.words[0].named and not run[start].named:  # no longer at the start of a sentence
                         phrase.words = run[start:end]
         place += len(sentence)
-    return phrases
+    return {key: phrase for key, phrase in phrases.items() if phrase.count > 1 or not _is_loose(phrase.words)}
+
+
+def _is_loose(words: list[Word]) -> bool:
+    """Whether Chinese words make a phrase only if the text repeats them."""
+    last = words[-1]
+    if not last.tag:
+        return False
+    return (last.kind is WEAK and last.tag in LOOSE_TAGS) or all(word.kind is not CONTENT for word in words)
 
 
 def runs(sentence: Sequence[Word]) -> Iterator[list[Word]]:
@@ -120,7 +128,7 @@ def _spans(run: list[Word]) -> Iterator[tuple[int, int]]:
             size += len(word.text)
             if word.tag and size > _MAX_HAN and word.tag != "eng":
                 break
-            if content and word.closes:
+            if word.closes and (content or (word.tag and size > 2 and end - start > 1)):
                 yield start, end
 
 

@@ -24,7 +24,13 @@ def _words(name: str) -> frozenset[str]:
 @lru_cache(maxsize=1)
 def english_stop() -> frozenset[str]:
     """English words that no phrase holds, lower case: function words, verbs and adverbs of general meaning."""
-    return _words("english_stop.txt") | _words("english_general.txt")
+    return english_function() | _words("english_general.txt")
+
+
+@lru_cache(maxsize=1)
+def english_function() -> frozenset[str]:
+    """English function words, lower case."""
+    return _words("english_stop.txt")
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,10 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
 _MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
+#: Marks of program code, and how many of them, and what share of its characters, make a sentence code.
+_CODE_MARKS: Final = re.compile(r"[={}()\[\];<>_\\|`$@&*]")
+_FEWEST_MARKS: Final = 3
+_MARKS_SHARE: Final = 0.06
 _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
 
 
@@ -44,3 +48,13 @@ def _cut(sentence: str) -> list[str]:
     if len(sentence) <= MAX_SENTENCE:
         return [sentence]
     return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
+
+
+def prose(found: list[str]) -> list[str]:
+    """The sentences that are not program code, all of them where nothing else is left."""
+    return [sentence for sentence in found if not _is_code(sentence)] or found
+
+
+def _is_code(sentence: str) -> bool:
+    marks = len(_CODE_MARKS.findall(sentence))
+    return marks >= _FEWEST_MARKS and marks >= _MARKS_SHARE * len(sentence)

@@ -16,6 +16,8 @@ MAX_CHINESE: Final = 120
 _FEWEST: Final = 3
 _LENGTH_POWER: Final = 0.6
 _FIRST: Final = 1.3
+#: What a word counts that an earlier chosen sentence has: some thread between the two is good.
+_AGAIN: Final = 0.4
 
 
 def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) -> str:
@@ -45,6 +47,6 @@ def _fits(analysis: Analysis, place: int, chosen: list[int], room: int) -> bool:
 
 
 def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:
-    fresh: float = sum([analysis.weights[key] for key in keys - covered])
+    fresh = sum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
     length = math.pow(len(analysis.words[place]) + 5, _LENGTH_POWER)
     return fresh / length * min(1.0, len(keys) / _FEWEST) * (1.0 if place else _FIRST)

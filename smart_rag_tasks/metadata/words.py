@@ -49,6 +49,8 @@ _SUBJECT_TAGS: Final = frozenset({"n", "nr", "nrt", "nrfg", "ns", "nt", "nz", "n
 #: Those that may stand inside a compound noun: verbs, adjectives, affixes, characters the dictionary lacks.
 _MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "k", "h", "x"})
 _NEVER_FIRST: Final = frozenset({"k", "x"})
+#: Tags of words that end a compound only where the text repeats it (消息投递, 可见性超时).
+LOOSE_TAGS: Final = frozenset({"v", "vi", "b"})
 #: English words in -ed that are no participles.
 _NOUNS_IN_ED: Final = frozenset(
     {"breed", "hundred", "sacred", "speed", "naked", "embed", "wicked", "indeed", "crossbreed"}
@@ -104,7 +106,8 @@ def _chinese_word(text: str) -> Word:
     if (subject or tag in _MODIFIER_TAGS) and text not in chinese_stop():
         kind = CONTENT if subject and len(text) > 1 else WEAK
         named = tag in NAME_TAGS and len(text) > 1
-        return Word(text, text, kind, tag, opens=tag not in _NEVER_FIRST, closes=subject, named=named)
+        closes = subject or tag == "k" or (tag in LOOSE_TAGS and len(text) > 1)
+        return Word(text, text, kind, tag, opens=tag not in _NEVER_FIRST, closes=closes, named=named)
     return Word(text, text, WEAK if subject else STOP, tag, opens=subject, closes=subject)
 
 

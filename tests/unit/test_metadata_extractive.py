@@ -1,0 +1,251 @@
+"""The extractive generator: what it says of English, Chinese and mixed texts, and of texts that say nothing."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smart_rag_tasks.metadata import detect_language, load_generator
+from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
+from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Entity
+
+DOCUMENT = DocumentContext("d")
+GENERATOR = ExtractiveGenerator()
+
+ENGLISH = """Lake Baikal in Siberia is the deepest lake in the world. The lake holds about 20 percent of the fresh
+water on the surface of the Earth. Lake Baikal was formed as an ancient rift valley, and scientists of the Limnological
+Institute in Irkutsk have studied its clear water since 1928. The Baikal seal lives only there. In winter the lake
+freezes over, and in March 2021 the ice was strong enough for trucks. Alexander von Humboldt never saw it."""
+
+CHINESE = """青海湖位于青藏高原东北部，是中国最大的内陆咸水湖。青海湖的湖水来自周围的河流，其中布哈河最大。
+近年来，青海湖的水位持续上升，湖区的生态环境明显改善。2020年，青海湖的面积达到4588平方公里，鸟类数量也在增加。
+中国科学院的研究人员认为，降水增加是水位上升的主要原因。"""
+
+MIXED = """使用 Redis 作为消息代理时，可见性超时决定未确认的消息多久以后重新投递。下面的代码设置可见性超时：
+
+app.conf.broker_transport_options = {"visibility_timeout": 300}
+app.conf.task_acks_late = True
+app.conf.worker_prefetch_multiplier = 1
+
+如果任务运行的时间超过可见性超时，消息会被第二次投递，任务就会执行两次。"""
+
+NOTHING = ["", " \n\t ", "!!! ... ???", "。。。！！？", "😀🎉👍🏽", "\x00\x00", "----------", "\u0301\u0301", "\ufeff"]
+
+
+def metadata_of(text: str) -> ChunkMetadata:
+    (outcome,) = GENERATOR.generate([Chunk("c", text)], DOCUMENT)
+    assert isinstance(outcome, ChunkMetadata)
+    return outcome
+
+
+def test_english() -> None:
+    metadata = metadata_of(ENGLISH)
+
+    assert "en" == metadata.language
+    assert "Lake Baikal" in metadata.keywords[:3]
+    assert Entity("Lake Baikal", "place") in metadata.entities
+    assert Entity("Limnological Institute", "organization") in metadata.entities
+    assert Entity("Alexander von Humboldt", "person") in metadata.entities
+    assert Entity("March 2021", "date") in metadata.entities
+    assert Entity("20 percent", "number") in metadata.entities
+    assert "Baikal" in metadata.summary
+    assert metadata.summary.endswith(".")
+    assert 0 < len(metadata.gist) <= 120
+    assert () == metadata.questions
+    assert 0 == metadata.tokens
+
+
+def test_chinese() -> None:
+    metadata = metadata_of(CHINESE)
+
+    assert "zh" == metadata.language
+    assert "青海湖" in metadata.keywords[:2]
+    assert any("水位" in keyword for keyword in metadata.keywords)
+    assert Entity("中国", "place") in metadata.entities
+    assert Entity("中国科学院", "organization") in metadata.entities
+    assert Entity("2020年", "date") in metadata.entities
+    assert Entity("4588平方公里", "number") in metadata.entities
+    assert "青海湖" in metadata.summary
+    assert len(metadata.summary) <= 120
+
+
+def test_chinese_with_code_is_chinese() -> None:
+    metadata = metadata_of(MIXED)
+
+    assert "zh" == metadata.language
+    assert any("可见性" in keyword or "超时" in keyword for keyword in metadata.keywords)
+    assert "消息" in metadata.summary
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The committee met in 北京 and the report was published by 人民日报.", "en"),
+        ("for i in range(10):\n    print(i)  # 打印每一个数字", "zh"),
+        ("def main():\n    return client.get(url, headers=headers)", "en"),
+        ("Professional teams include those of Los Angeles, San Diego and Los Alamos.", "en"),
+        ("Der Hund und die Katze sind im Haus, aber das Pferd ist auf der Weide.", "de"),
+        ("Le chat est dans la maison avec les enfants et une souris.", "fr"),
+        ("El perro está en la casa por la noche y no sale con los niños.", "es"),
+        ("これは日本語の文章です。漢字も使います。", "ja"),
+        ("한국어로 쓴 문장입니다.", "ko"),
+        ("Это русский текст о погоде.", "ru"),
+        ("Це українська мова, її вивчають у школі.", "uk"),
+        ("αυτό είναι ένα κείμενο", "el"),
+        ("12 34 56", ""),
+        ("😀😀", ""),
+    ],
+)
+def test_languages(text: str, language: str) -> None:
+    assert language == detect_language(text)
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_a_text_that_says_nothing_has_empty_metadata(text: str) -> None:
+    assert ChunkMetadata() == metadata_of(text)
+
+
+def test_a_short_chunk_has_a_gist_of_words_that_it_has_in_another_form() -> None:
+    gist = metadata_of("The settlers built three settlements. Two children wrote about the invasion.").gist
+    assert {"settle", "build", "child", "write"} <= set(gist.split(", "))
+    gist = metadata_of("国家橄榄球联盟的总部在纽约。").gist
+    assert "橄榄球" in gist or "联盟" in gist
+
+
+def test_plurals_count_as_one_word() -> None:
+    keywords = metadata_of(
+        "A queue holds tasks. Queues are named. Each task has a queue, and tasks wait in queues."
+    ).keywords
+    assert len(keywords) == len({keyword.lower().rstrip("s") for keyword in keywords})
+
+
+def test_keywords_hold_no_function_words_at_their_edges() -> None:
+    for text in (ENGLISH, CHINESE, MIXED):
+        for keyword in metadata_of(text).keywords:
+            assert keyword.split()[0].lower() not in {"the", "a", "of", "in", "is"}
+            assert keyword[0] not in "的了和与在是"
+            assert keyword[-1] not in "的了和与在是"
+
+
+def test_markdown_is_read_without_its_marks() -> None:
+    metadata = metadata_of(
+        "# Retries\n\n- Time-outs are retried\n- Lost connections are retried\n\n| a | b |\n|---|---|\n"
+    )
+    assert "#" not in f"{metadata.summary}{metadata.gist}{metadata.keywords}"
+    assert "|" not in f"{metadata.summary}{metadata.gist}{metadata.keywords}"
+
+
+def test_the_same_text_gives_the_same_metadata_in_another_process(tmp_path: Path) -> None:
+    for name, text in (("en", ENGLISH), ("zh", CHINESE), ("mixed", MIXED)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    program = (
+        "import pathlib, sys\n"
+        "from smart_rag_tasks.metadata.extractive import ExtractiveGenerator as G\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    print(ascii(G().metadata_of(path.read_text('utf-8'))))\n"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert 1 == len(seen)
+    expected = "".join(ascii(metadata_of(text)) + "\n" for text in (ENGLISH, MIXED, CHINESE))
+    assert {expected} == seen
+
+
+def test_a_chunk_does_not_depend_on_its_batch() -> None:
+    chunks = [Chunk(str(place), text) for place, text in enumerate([ENGLISH, CHINESE, "", MIXED])]
+    assert [GENERATOR.generate([chunk], DOCUMENT)[0] for chunk in chunks] == GENERATOR.generate(chunks, DOCUMENT)
+
+
+ALPHABETS = [
+    "abc xyz. The of and!\n",
+    "中文字符，。的了在是研究\n 青海湖",
+    "日本語ひらがなカタカナ。",
+    "0123456789.,-/%$ ",
+    "😀👍🏽🇨🇳\u200d",
+    "#*->|`_[]()\n",
+    "\ud800\udfff\x00\ufffe",
+    "éüßñøæ Ünïcödé' ’s",
+    "а б в г д е ж\u0301",
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_text_gets_metadata_within_its_limits(seed: int) -> None:
+    chooser = random.Random(seed)
+    letters = "".join(chooser.sample(ALPHABETS, chooser.randint(1, 4)))
+    text = "".join(chooser.choices(letters, k=chooser.choice([1, 7, 80, 900])))
+    metadata = metadata_of(text)
+
+    assert len(metadata.keywords) <= 8
+    assert len(metadata.entities) <= 12
+    assert all(0 < len(keyword) <= 200 for keyword in metadata.keywords)
+    assert len(set(metadata.keywords)) == len(metadata.keywords)
+    assert len(metadata.summary) <= 320
+    assert len(metadata.gist) <= 600
+    assert "\n" not in metadata.gist
+    assert f"{metadata}".encode() is not None  # no lone surrogate, or the store could not keep it
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 300_000,
+        "word " * 60_000,
+        "好" * 100_000,
+        "中华人民共和国" * 15_000,
+        "a,b;" * 50_000,
+        "\n" * 100_000,
+        "<td>" * 50_000,
+    ],
+)
+def test_a_huge_text_costs_a_bounded_time(text: str) -> None:
+    start = time.process_time()
+    metadata_of(text)
+    assert time.process_time() - start < 3.0
+
+
+def test_the_package_is_cheap_to_import() -> None:
+    program = (
+        "import sys; import smart_rag_tasks.metadata;"
+        "heavy = {'rjieba', 'sentencex', 'numpy', 'openai', 'celery', 'sqlalchemy'};"
+        "print(heavy & set(sys.modules) or '')"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "" == result.stdout.strip()
+
+
+def test_english_text_does_not_load_the_chinese_dictionary() -> None:
+    program = (
+        "import sys; from smart_rag_tasks.metadata.extractive import ExtractiveGenerator;"
+        "ExtractiveGenerator().metadata_of('Plain English text about lakes.'); print('rjieba' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "False" == result.stdout.strip()
+
+
+def test_no_thread_is_started() -> None:
+    program = (
+        "import os, threading; from smart_rag_tasks.metadata import load_generator;"
+        "load_generator('extractive').warm_up();"
+        "print(threading.active_count(), len(os.listdir('/proc/self/task')))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "1 1" == result.stdout.strip()
+
+
+def test_the_fingerprint_is_stable() -> None:
+    assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
+    assert ExtractiveGenerator().fingerprint.startswith("extractive-1-")

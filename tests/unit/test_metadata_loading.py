@@ -1,0 +1,162 @@
+"""How a generator is found and made, what its cache key covers, and the context line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from smart_rag_tasks.errors import InvalidSettings
+from smart_rag_tasks.metadata import (
+    BaseGenerator,
+    MetadataGenerator,
+    cache_key,
+    compose_context,
+    fingerprint_of,
+    generator_names,
+    load_generator,
+)
+from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Outcome
+
+MODULE = """
+from smart_rag_tasks.models import ChunkMetadata
+secret = "no generator"
+
+class Upper:
+    def __init__(self, suffix="", limit=3):
+        if limit < 1:
+            raise ValueError("limit must be at least 1")
+        self.fingerprint = f"upper-{suffix}-{limit}"
+    def generate(self, chunks, document):
+        return [ChunkMetadata(summary=chunk.text.upper()) for chunk in chunks]
+
+made = Upper("instance")
+class Holder:
+    Inner = Upper
+def factory(**options):
+    return Upper(**options)
+def wrong():
+    return 42
+class Half:
+    fingerprint = "half"
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own_generators.py").write_text(MODULE)
+    (tmp_path / "broken_generators.py").write_text("import no_such_package_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_generators", raising=False)
+    return "own_generators"
+
+
+@pytest.mark.parametrize("attribute", ["Upper", "factory", "made", "Holder.Inner"])
+def test_a_class_a_factory_and_an_instance_by_name(module: str, attribute: str) -> None:
+    generator = load_generator(f"{module}:{attribute}", {})
+    assert [ChunkMetadata(summary="ABC")] == generator.generate([Chunk("c", "abc")], DocumentContext("d"))
+    assert isinstance(generator, MetadataGenerator)
+
+
+def test_options_are_keyword_arguments(module: str) -> None:
+    assert "upper-x-7" == load_generator(f"{module}:Upper", {"suffix": "x", "limit": 7}).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "words"),
+    [
+        ("no_such_name", {}, "use one of extractive, openai"),
+        ("", {}, "No generator is named ''"),
+        ("no_such_module:Class", {}, "cannot be imported"),
+        ("broken_generators:Class", {}, "no_such_package_at_all"),
+        ("own_generators:Missing", {}, "has no 'Missing'"),
+        ("own_generators:secret", {}, "neither a generator nor a class"),
+        ("own_generators:wrong", {}, "gave a int"),
+        ("own_generators:Half", {}, "lacks `fingerprint`"),
+        ("own_generators:made", {"limit": 1}, "takes no options"),
+        ("own_generators:Upper", {"colour": "red"}, "colour"),
+        ("own_generators:Upper", {"limit": 0}, "limit must be at least 1"),
+        ("extractive", {"colour": "red"}, "colour"),
+        (":", {}, "module:attribute"),
+        ("a b:c", {}, "module:attribute"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_clearly(module: str, spec: str, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidSettings, match=words) as caught:
+        load_generator(spec, options)
+    assert "\n" not in f"{caught.value}"
+
+
+def test_the_projects_own_are_entry_points() -> None:
+    assert {"extractive", "openai"} <= set(generator_names())
+
+
+class Titled(BaseGenerator):
+    name = "titled"
+    uses_document = True
+
+
+class Blind(BaseGenerator):
+    name = "blind"
+
+
+def test_the_key_covers_what_the_generator_is_shown() -> None:
+    chunk, other = Chunk("c", "text", 0, ("A",)), Chunk("c", "text", 0, ("B",))
+    one, two = DocumentContext("d", title="One"), DocumentContext("d", title="Two")
+    assert cache_key(chunk, one, Titled()) != cache_key(other, one, Titled())
+    assert cache_key(chunk, one, Titled()) != cache_key(chunk, two, Titled())
+    assert cache_key(chunk, one, Blind()) == cache_key(other, two, Blind())
+    assert cache_key(chunk, one, Blind()) != cache_key(Chunk("c", "other"), one, Blind())
+    assert cache_key(chunk, one, Blind()) != cache_key(chunk, one, Titled())
+    assert 64 == len(cache_key(Chunk("c", "\ud800"), one, Blind()))
+
+
+def test_the_key_does_not_cover_place_page_and_id() -> None:
+    document = DocumentContext("d")
+    moved = Chunk("other", "text", 9, (), 3, {"a": 1})
+    assert cache_key(Chunk("c", "text"), document, Titled()) == cache_key(moved, document, Titled())
+
+
+def test_parts_of_a_key_cannot_slide_into_each_other() -> None:
+    document = DocumentContext("d")
+    split, joined = Chunk("c", "t", 0, ("A", "B")), Chunk("c", "t", 0, ("AB",))
+    assert cache_key(split, document, Titled()) != cache_key(joined, document, Titled())
+
+
+def test_a_fingerprint_changes_with_every_part() -> None:
+    prints = [fingerprint_of("n", "1", {}), fingerprint_of("n", "2", {}), fingerprint_of("m", "1", {})]
+    prints += [fingerprint_of("n", "1", {"a": 1}), fingerprint_of("n", "1", {"a": 2})]
+    assert len(prints) == len(set(prints))
+    assert fingerprint_of("n", "1", {"a": 1, "b": 2}) == fingerprint_of("n", "1", {"b": 2, "a": 1})
+
+
+def test_a_subclass_must_generate() -> None:
+    with pytest.raises(NotImplementedError, match=r"Blind must define generate"):
+        outcome: list[Outcome] = list(Blind().generate([], DocumentContext("d")))
+        assert outcome
+
+
+@pytest.mark.parametrize(
+    ("title", "path", "gist", "context"),
+    [
+        ("Canals", ("Suez", "History"), "opened in 1869", "Canals > Suez > History: opened in 1869"),
+        ("Canals", ("Canals", "Suez"), "", "Canals > Suez"),
+        ("Canals", ("CANALS",), "canals", "Canals"),
+        ("", (), "opened in 1869", "opened in 1869"),
+        ("", ("Suez", "", " Suez "), "", "Suez"),
+        ("运河", ("历史",), "1869年通航", "运河 > 历史: 1869年通航"),
+        ("", (), "", ""),
+        ("A\n title", ("of\ttwo lines",), "and \n a gist", "A title > of two lines: and a gist"),
+    ],
+)
+def test_the_context_line(title: str, path: tuple[str, ...], gist: str, context: str) -> None:
+    assert context == compose_context(title, path, gist)
+
+
+def test_a_long_context_is_cut_between_words_and_keeps_its_gist() -> None:
+    context = compose_context("A very long title " * 20, ("And a heading " * 20,), "the gist of it")
+    assert len(context) <= 200
+    assert context.endswith(": the gist of it")
+    assert "…" in context
+    assert len(compose_context("题" * 300, ("目" * 300,), "要点" * 100)) <= 200
