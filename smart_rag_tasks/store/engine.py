@@ -108,7 +108,8 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
             pool_pre_ping=True,
             pool_size=2,
             max_overflow=3,
-            connect_args={"connect_timeout": 5, "application_name": "smart_rag_tasks"},
+            # the encoding said, or psycopg gives bytes where the database has none (SQL_ASCII, initdb's choice for "C")
+            connect_args={"connect_timeout": 5, "application_name": "smart_rag_tasks", "client_encoding": "utf8"},
         )
     except ModuleNotFoundError:
         raise InvalidSettings(
