@@ -186,9 +186,9 @@ def _move(
         _print_foreseen(foreseen, move.target.name, False)
         click.confirm(f"Move to {move.target.name} (ratio {ratio:g})?", abort=True, err=True)
 
-    def fly() -> None:
+    def fly() -> str:
         seconds = send_canary(env, move.target.name, timeout=30.0)
-        tell(f"canary document went through {move.target.name} in {seconds:.1f} s")
+        return f"canary document went through {move.target.name} in {seconds:.1f} s"
 
     outcome = move.run(canary=fly if canary and not force else None)
     if as_json:

@@ -120,6 +120,8 @@ def generate_metadata_for_chunk(chunk_id: str, chunk_text: str | None, document_
     env = environment()
     with time_limits(env.settings.soft_time_limit, env.settings.time_limit):
         answer = single.generate_one(env, document_id, chunk_id, chunk_text)
+    if env.settings.payload_key_list:  # Celery's results are encrypted then, RQ's cannot be: it stays in the store
+        answer.pop("result", None)
     job = get_current_job()
     if job is not None and CELERY_TASK_ID in job.meta:  # moved here from Celery: somebody may wait there
         pipelines.store_result(job.meta[CELERY_TASK_ID], answer)

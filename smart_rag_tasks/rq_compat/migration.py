@@ -111,12 +111,11 @@ class Migration:
 
     # -- the move
 
-    def run(self, *, canary: Callable[[], None] | None = None) -> Outcome:
+    def run(self, *, canary: Callable[[], str | None] | None = None) -> Outcome:
         """Move; returns what came of it. Raises StoreUnavailable or BrokerUnreachable, and can be called again then."""
-        began = time.monotonic()
         state = self._begin()
         if state is None:
-            return self._unchanged(began)
+            return self._unchanged()
         self._step(state, "canary", canary)
         self._step(state, "switch", self._turn)
         self._step(state, "stop", lambda: self._stop(state))
@@ -131,7 +130,7 @@ class Migration:
                 logger.info("pass %d: more has come meanwhile", number + 1)
         finally:
             self._resume(state)
-        return self._verify(state, began)
+        return self._verify(state)
 
     def _begin(self) -> State | None:
         """The state of the move that was broken off, or of a new one; None when there is nothing to do."""
@@ -156,50 +155,54 @@ class Migration:
         with self.env.store.read() as connection:
             return routing.read_switch(connection, self.env.settings)
 
-    def _step(self, state: State, name: str, act: Callable[[], None] | None) -> None:
+    def _step(self, state: State, name: str, act: Callable[[], str | None] | None) -> None:
+        """Do a step, note it before and after, and only then say what it did: who reads it may rely on it."""
         if act is None:
             return
-        state.step, state.moved = name, dict(self.moved)
+        state.step = name
         self._save(state)
         began = time.monotonic()
         with _broker_errors():
-            act()
+            told = act()
+        self._save(state)
         logger.info("migration %s: %s took %.1f s", state.id, name, time.monotonic() - began)
+        if told:
+            self.tell(told)
 
     def _save(self, state: State) -> None:
+        state.moved = dict(self.moved)
         with self.env.store.write() as connection:
             facts.put(self.env.store, connection, FACT, asdict(state), time.time())
 
-    def _turn(self) -> None:
+    def _turn(self) -> str | None:
         """New documents go to the target; producers and workers follow within seconds."""
         if self._switch().celery_ratio == self.to_ratio:
-            return
+            return None
         with self.env.store.write() as connection:
             routing.turn_switch(self.env.store, connection, routing.Switch(self.to_ratio, time.time()))
-        self.tell(f"switch: {self.to_ratio:.0%} of new documents go to Celery, the rest to RQ")
         time.sleep(routing.FOLLOWED_AFTER + 0.5)
+        return f"switch: {self.to_ratio:.0%} of new documents go to Celery, the rest to RQ"
 
-    def _stop(self, state: State) -> None:
+    def _stop(self, state: State) -> str:
         self.paused_at = time.monotonic()
         state.consumers = state.consumers or self.source.stop_intake()
         if state.consumers:  # again, if they were cancelled by a move that was killed: a worker may have restarted
             self.source.stop_intake()
-        self._save(state)
-        self.tell(f"workers of {self.source.name} take nothing new")
+        return f"workers of {self.source.name} take nothing new"
 
-    def _wait_for_running(self) -> None:
+    def _wait_for_running(self) -> str:
         deadline, told = time.monotonic() + self.wait, -1
         while running := len(self.source.running()):
             left = deadline - time.monotonic()
             if left <= 0:
-                self.tell(f"{running} tasks still run on {self.source.name}; going on without them: leases decide")
-                return
+                return f"{running} tasks still run on {self.source.name}; going on without them: leases decide"
             if running != told:
                 self.tell(f"waiting for {running} running tasks, at most {left:.0f} s more")
                 told = running
             time.sleep(0.5)
+        return f"nothing of ours runs on {self.source.name}"
 
-    def _move_runs(self) -> None:
+    def _move_runs(self) -> str | None:
         with self.env.store.read() as connection:
             listed = [row for row in statements.unfinished(connection, self.source.name) if self._belongs_there(row)]
         for start in range(0, len(listed), PAGE):
@@ -207,8 +210,7 @@ class Migration:
                 for row in listed[start : start + PAGE]:
                     given = statements.give(connection, row.run_id, source=self.source.name, target=self.target.name)
                     self.moved["runs"] += given
-        if listed:
-            self.tell(f"{len(listed)} unfinished runs given to {self.target.name}")
+        return f"{len(listed)} unfinished runs given to {self.target.name}" if listed else None
 
     def _move_messages(self) -> None:
         running, reserved = self.source.running(), self.source.reserved()
@@ -254,7 +256,7 @@ class Migration:
 
     # -- after
 
-    def _verify(self, state: State, began: float) -> Outcome:
+    def _verify(self, state: State) -> Outcome:
         left = self.foresee()
         with self.env.store.read() as connection:
             after = statements.count(connection, state.started_at)
@@ -266,15 +268,17 @@ class Migration:
         if left.messages or left.singles or left.held:
             waiting = left.messages + left.singles + left.held
             problems.append(f"{waiting} of our messages wait on {self.source.name}: run this command again")
-        state.moved, state.step = dict(self.moved), "done"
+        state.step = "done"
         state.finished_at = None if problems else time.time()
         self._save(state)
-        return self._outcome(state.before, after | self._messages(), left.foreign, tuple(problems), began)
+        return self._outcome(
+            state.before, after | self._messages(), left.foreign, tuple(problems), time.time() - state.started_at
+        )
 
-    def _unchanged(self, began: float) -> Outcome:
+    def _unchanged(self) -> Outcome:
         with self.env.store.read() as connection:
             counts = statements.count(connection) | self._messages()
-        return self._outcome(counts, counts, self.foresee().foreign, (), began, unchanged=True)
+        return self._outcome(counts, counts, self.foresee().foreign, (), 0.0, unchanged=True)
 
     def _outcome(
         self,
@@ -282,7 +286,7 @@ class Migration:
         after: dict[str, int],
         foreign: dict[str, int],
         problems: tuple[str, ...],
-        began: float,
+        seconds: float,
         *,
         unchanged: bool = False,
     ) -> Outcome:
@@ -295,7 +299,7 @@ class Migration:
             moved=dict(self.moved),
             foreign=foreign,
             problems=problems,
-            seconds=round(time.monotonic() - began, 1),
+            seconds=round(seconds, 1),
             paused_seconds=round(self.resumed_at - self.paused_at, 1) if self.paused_at else 0.0,
         )
 

@@ -92,6 +92,7 @@ class Outcome:
     foreign: dict[str, int]
     #: What is not as it should be; empty: verified.
     problems: tuple[str, ...]
+    #: From its beginning to its end, the time that it was broken off for included.
     seconds: float
     #: Seconds for which the losing side's workers took nothing new.
     paused_seconds: float

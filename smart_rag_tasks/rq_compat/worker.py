@@ -176,7 +176,8 @@ def preload() -> None:
     import_module("smart_rag_tasks.rq_compat.jobs")
     app.backend  # noqa: B018 - made here, connected in the work horse
     Store(settings.store_url).close()  # the same for the database's driver
-    generator(settings.generator, settings.generator_options)
+    made = generator(settings.generator, settings.generator_options)
+    getattr(made, "warm_up", lambda: None)()
 
 
 def _listed(queues: Any) -> list[Any]:

@@ -71,7 +71,7 @@ def _lost_batches(
     rows += lost.due(connection, engine, now, LIMIT)
     patience = env.settings.lost_after
     for queue in {queue_of(GENERATE_BATCH, lane) for lane in Lane}:
-        before = now if queue_length(queue) == 0 else lost.newest_started(connection, queue, now - patience)
+        before = now if queue_length(queue) == 0 else lost.newest_started(connection, queue, now - patience, engine)
         rows += lost.overdue_batches(connection, engine, queue, before=before, now=now, patience=patience, limit=LIMIT)
     return rows
 

@@ -41,9 +41,14 @@ def due(connection: Connection, engine: str, now: float, limit: int) -> list[Row
     return list(connection.execute(query.limit(limit)))
 
 
-def newest_started(connection: Connection, queue: str, before: float) -> float:
-    """When the newest message of the queue was published that somebody had begun by ``before``; 0 for none."""
+def newest_started(connection: Connection, queue: str, before: float, engine: str | None = None) -> float:
+    """When the newest message of the queue was published that somebody had begun by ``before``; 0 for none.
+
+    ``engine``: of that engine's queue only; each has one of this name, and neither is a measure of the other.
+    """
     query = select(func.max(batches.c.published_at)).where(batches.c.queue == queue, batches.c.started_at < before)
+    if engine is not None:
+        query = query.join(runs, runs.c.run_id == batches.c.run_id).where(runs.c.engine == engine)
     return float(connection.execute(query).scalar() or 0.0)
 
 
