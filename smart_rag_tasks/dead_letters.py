@@ -115,21 +115,35 @@ def _in_store(env: Environment, wanted: Selection) -> list[DeadLetter]:
         files = watched.refused(connection) if wanted.document_id is None else []
     return [
         *(_chunk_letter(row) for row in chunks),
-        *(
-            DeadLetter(
-                f"f-{_digest(row.source)}", Source.FILE, "", row.source, "Refused", row.error, row.mtime_ns / 1e9,
-                key=row.source,
-            )
-            for row in files
-        ),
-        *(
-            DeadLetter(
-                f"d-{row.id}", Source.DELIVERY, row.document_id, row.kind, row.error.partition(":")[0], row.error,
-                row.created_at, key=str(row.id),
-            )
-            for row in deliveries
-        ),
-    ]  # fmt: skip
+        *(_file_letter(row) for row in files),
+        *(_delivery_letter(row) for row in deliveries),
+    ]
+
+
+def _delivery_letter(row: Any) -> DeadLetter:
+    return DeadLetter(
+        id=f"d-{row.id}",
+        source=Source.DELIVERY,
+        document_id=row.document_id,
+        what=row.kind,
+        kind=row.error.partition(":")[0],
+        error=row.error,
+        at=row.created_at,
+        key=str(row.id),
+    )
+
+
+def _file_letter(row: Any) -> DeadLetter:
+    return DeadLetter(
+        id=f"f-{_digest(row.source)}",
+        source=Source.FILE,
+        document_id="",
+        what=row.source,
+        kind="Refused",
+        error=row.error.removeprefix(f"{row.source}: "),
+        at=row.mtime_ns / 1e9,
+        key=row.source,
+    )
 
 
 def _chunk_letter(row: Any) -> DeadLetter:
@@ -150,14 +164,20 @@ def _messages() -> list[DeadLetter]:
     with open_broker(app) as broker:
         if broker.client is None:
             return []  # RabbitMQ has a dead-letter exchange of its own
-        found = dead_list.dead_messages(broker.client, dead_list.LIMIT)
-    return [
-        DeadLetter(
-            f"m-{message.id}", Source.MESSAGE, "", f"{message.task or 'no task'} in {message.queue}", "Malformed",
-            message.reason, message.at, key=message.id,
-        )
-        for message in found
-    ]  # fmt: skip
+        return [_message_letter(message) for message in dead_list.dead_messages(broker.client, dead_list.LIMIT)]
+
+
+def _message_letter(message: dead_list.DeadMessage) -> DeadLetter:
+    return DeadLetter(
+        id=f"m-{message.id}",
+        source=Source.MESSAGE,
+        document_id="",
+        what=f"{message.task} in {message.queue}" if message.task else message.queue,
+        kind="Malformed",
+        error=message.reason,
+        at=message.at,
+        key=message.id,
+    )
 
 
 def _digest(*parts: str) -> str:

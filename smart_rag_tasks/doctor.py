@@ -161,6 +161,8 @@ def _finding(name: str, look: Future[str], deadline: float) -> Finding:
 
 def _quoted(sentence: str) -> str:
     """The first command that a sentence names."""
+    if queues := re.search(r"start a worker with (-Q \S+)$", sentence):
+        return f"celery -A smart_rag_tasks worker {queues[1]}"
     found = re.search(r"`([^`]+)`", sentence)
     return found[1] if found else ""
 
@@ -294,7 +296,8 @@ def deploy(subject: Subject) -> str:
     old = [f"{worker} ({tasks[0]}{', …' if len(tasks) > 1 else ''})" for worker, tasks in lacking.items() if tasks]
     if old:
         raise Ailing(f"do not know all tasks: {', '.join(old)}; restart them with this version")
-    return f"{len(registered)} workers know all tasks" if registered else "no worker to ask"
+    count = len(registered)
+    return f"{count} worker{'s' * (count > 1)} asked, all tasks known" if count else "no worker to ask"
 
 
 def watches(subject: Subject) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,7 +87,7 @@ def _print_list(letters: list[DeadLetter], limit: int) -> None:
     rows = [
         (
             letter.id,
-            letter.document_id or letter.what,
+            letter.document_id or (Path(letter.what).name if letter.source == "file" else letter.what),
             f"{letter.kind}: {letter.error.removeprefix(f'{letter.kind}: ')}",
             ago(letter.at),
         )

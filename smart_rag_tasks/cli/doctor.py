@@ -63,7 +63,7 @@ def _print(report: Report, document: str | None, limit: int) -> None:
     if len(report.documents) > limit:
         console.print(f"… {len(report.documents) - limit} more: --limit shows them", style="dim")
     wrong = sum(finding.state == "wrong" for finding in report.system)
-    console.print(f"\nSystem: {wrong or 'none'} of {len(report.system)} checks {'is' if wrong == 1 else 'are'} wrong.")
+    console.print(f"\nSystem: {wrong or 'none'} of {len(report.system)} checks {'is' if wrong < 2 else 'are'} wrong.")
     for finding in report.system:
         _print_finding(finding)
 

@@ -111,7 +111,7 @@ class _Diagnosis:
             return self._nobody_serves(run, queue)
         sent, again = run.published_at or 0.0, self._again_at(run.published_at, run.redrives)
         if broker.waiting.get(queue, 0) and sent >= self._newest_planned(run.lane):
-            return self._say(run, f"queued behind {_count(self.runs_ahead[run.run_id], 'document')} in {queue}")
+            return self._say(run, _place(queue, self.runs_ahead[run.run_id], "document"))
         return self._say(run, self._lost("entry message", again))
 
     def _work(self, run: Row[Any], summary: Row[Any], broker: BrokerFacts) -> Waiting:
@@ -140,9 +140,8 @@ class _Diagnosis:
         return f"leased by {who}{more} until {clock(summary.lease_until)}"
 
     def _queued(self, summary: Row[Any]) -> str:
-        ahead = self.batches_ahead[summary.run_id]
-        waits = f"{summary.idle} queued" if summary.idle > 1 else "queued"
-        return f"{waits} behind {_count(ahead, 'batch', 'batches')} in {summary.queue}"
+        place = _place(summary.queue, self.batches_ahead[summary.run_id], "batch", "batches")
+        return f"{summary.idle} {place}" if summary.idle > 1 else place
 
     def _newest_planned(self, lane: str) -> float:
         """When the newest entry message was sent whose run has long been planned: one sent before it is lost."""
@@ -175,6 +174,14 @@ class _Diagnosis:
 
     def _say(self, run: Row[Any], reason: str, command: str = "") -> Waiting:
         return Waiting(run.document_id, run.status, reason, command)
+
+
+def _place(queue: str, ahead: int, noun: str, plural: str = "") -> str:
+    return (
+        f"queued behind {_count(ahead, noun, plural)} in {queue}"
+        if ahead
+        else f"next in {queue}, when a worker is free"
+    )
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:

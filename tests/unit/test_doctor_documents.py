@@ -58,7 +58,7 @@ def say(env: Environment, document_id: str, waiting: int = 0, served: Any = ALL)
 def test_queued_behind_documents(env: Environment) -> None:
     for name in ("one", "two", "three"):
         submitted(env, name)
-    assert say(env, "one", 3).reason == "queued behind 0 documents in intake_queue"
+    assert say(env, "one", 3).reason == "next in intake_queue, when a worker is free"
     assert say(env, "three", 3).reason == "queued behind 2 documents in intake_queue"
     assert not say(env, "three", 3).wrong
 
