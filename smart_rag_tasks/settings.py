@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from .errors import InvalidSettings
 
@@ -130,6 +130,20 @@ class Settings(BaseSettings):
     #: Fernet keys separated by commas, the first encrypts; empty: payloads are not encrypted.
     payload_keys: SecretStr = Field(SecretStr(""), alias="SMART_RAG_PAYLOAD_KEYS")
 
+    # -- alerts
+    #: Changes to the rules, e.g. {"queue_length": {"threshold": 5000, "for": 60, "severity": "critical"}}.
+    alerts: dict[str, Any] = Field(default_factory=dict, alias="SMART_RAG_ALERTS")
+    #: Where notices are posted, "" for nowhere; signed with the secret.
+    alert_webhook: str = Field("", alias="SMART_RAG_ALERT_WEBHOOK")
+    alert_webhook_secret: SecretStr = Field(SecretStr(""), alias="SMART_RAG_ALERT_WEBHOOK_SECRET")
+    #: Hosts that a webhook may name although they are not on the public internet, separated by commas.
+    alert_webhook_hosts: str = Field("", alias="SMART_RAG_ALERT_WEBHOOK_HOSTS")
+    #: ``smtp://``, ``smtp+starttls://`` or ``smtps://USER:PASSWORD@HOST:PORT``, "" for no mail.
+    alert_smtp: SecretStr = Field(SecretStr(""), alias="SMART_RAG_ALERT_SMTP")
+    alert_mail_from: str = Field("", alias="SMART_RAG_ALERT_MAIL_FROM")
+    #: Addresses separated by commas.
+    alert_mail_to: str = Field("", alias="SMART_RAG_ALERT_MAIL_TO")
+
     # -- RQ, for rollback only
     use_celery: bool = Field(True, alias="USE_CELERY")
     celery_ratio: float | None = Field(None, alias="SMART_RAG_CELERY_RATIO", ge=0.0, le=1.0)
@@ -223,6 +237,10 @@ def load(**overrides: Any) -> Settings:
         return Settings(**{str(Settings.model_fields[name].alias): value for name, value in overrides.items()})
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from None
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        alias = Settings.model_fields[field[1]].alias if field else "a setting"
+        raise InvalidSettings(f"{alias}: must be JSON, an object: {{…}}") from None
 
 
 def _explain(error: ValidationError) -> str:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead-letters": ("dead_letters", "What could not be done: list, retry, discard."),
     "monitor": ("monitor", "Workers, tasks, queues, health."),
     "top": ("top", "Watch it live."),
+    "alerts": ("alerts", "Rules: what is wrong now, who is told."),
     "exporter": ("exporter", "Metrics for Prometheus."),
     "doctor": ("doctor", "What each document waits for, and what is wrong."),
     "migrate": ("migrate", "From RQ to Celery and back, losing nothing."),

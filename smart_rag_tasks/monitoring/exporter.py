@@ -8,15 +8,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
-from ..errors import InvalidSettings
+from ..errors import InvalidSettings, SmartRagError
 from ..instrumentation import metrics
 from ..instrumentation.metrics import BUCKETS, Metric
+from . import alerts
 from .checks import Subject
 from .flower_access import is_loopback
 from .samples import Samples, gather
@@ -82,8 +84,22 @@ def _histogram(metric: Metric, text: str, values: dict[tuple[str, ...], float]) 
     return family
 
 
-def serve(subject: Subject, address: str, port: int) -> None:
-    """Answer scrapes until SIGTERM or Ctrl-C. Raises InvalidSettings when the port cannot be had."""
+def evaluate_alerts(subject: Subject, every: float, stopped: threading.Event) -> None:
+    """Evaluate the alert rules until ``stopped``: also when no worker is left that could do it."""
+    while not stopped.is_set():
+        try:
+            alerts.evaluate(Subject(subject.app, subject.settings, subject.timeout), interval=every)
+        except SmartRagError as error:
+            logger.warning("alerts: %s", error)
+        stopped.wait(every)
+
+
+def serve(subject: Subject, address: str, port: int, alerts_every: float = 0.0) -> None:
+    """Answer scrapes until SIGTERM or Ctrl-C, and evaluate the alert rules every so many seconds (0: never).
+
+    Raises InvalidSettings when the port cannot be had, or when alerts are set wrong.
+    """
+    alerts.check(subject.settings)
     registry = CollectorRegistry()
     registry.register(Collector(subject))
     try:
@@ -98,6 +114,8 @@ def serve(subject: Subject, address: str, port: int) -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    if alerts_every:
+        Thread(target=evaluate_alerts, args=(subject, alerts_every, stopped), daemon=True).start()
     stopped.wait()
     server.shutdown()
     thread.join(5)

@@ -1,7 +1,33 @@
-"""What workers import of this floor (``imports`` in the configuration): their answers to the monitor."""
+"""What workers import of this floor (``imports`` in the configuration): their answers, and the evaluation of alerts."""
 
 from __future__ import annotations
 
-from . import worker_commands
+import logging
+from typing import Any
 
-__all__ = ["worker_commands"]
+from celery import Task
+
+from .. import names
+from ..celery import app
+from ..errors import SmartRagError
+from ..models import Json
+from ..settings import get_settings
+from . import worker_commands
+from .checks import Subject
+
+__all__ = ["evaluate_alerts", "worker_commands"]
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(bind=True, name=names.EVALUATE_ALERTS, ignore_result=True)
+def evaluate_alerts(self: Task[Any, Any]) -> Json:
+    """Evaluate the alert rules, unless another process just did. The exporter does so too: a task needs a worker."""
+    from . import alerts
+
+    try:
+        found = alerts.evaluate(Subject(app, get_settings()))
+    except SmartRagError as error:
+        logger.warning("alerts: %s", error)
+        return {}
+    return {} if found is None else {"alerts": len(found.alerts), "told": found.told, "waiting": found.waiting}
