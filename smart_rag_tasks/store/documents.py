@@ -61,7 +61,7 @@ def ids(connection: Connection) -> list[str]:
 def count_by_status(connection: Connection) -> dict[str, int]:
     """How many documents have each status."""
     query = select(documents.c.status, func.count()).group_by(documents.c.status)
-    return dict(connection.execute(query).tuples().all())
+    return dict(map(tuple, connection.execute(query)))
 
 
 def by_source(connection: Connection, sources: Sequence[str]) -> dict[str, Row[Any]]:

@@ -192,7 +192,7 @@ _OPEN_BATCH = (
 def count_states(connection: Connection, document_id: str, run_id: str) -> Mapping[str, int]:
     """How many chunks of the run's plan are in each state; one that came alone meanwhile is its own task's matter."""
     parameters = {"b_document_id": document_id, "b_run_id": run_id}
-    return dict(connection.execute(_STATES, parameters).tuples().all())
+    return dict(map(tuple, connection.execute(_STATES, parameters)))
 
 
 _PLANNED = or_(chunks.c.batch.is_not(None), chunks.c.state != ChunkState.PENDING.value)
