@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-# -- queues, in the order in which a worker serves them (``queue_order_strategy: priority``)
+# -- queues, in the order in which a worker serves them (``queue_order_strategy: priority``). The sweep comes first: it
+# is short, and behind a queue that is never empty it would never come.
 PRIORITY_QUEUE: Final = "priority_queue"
 MAINTENANCE: Final = "maintenance"
 DEFAULT: Final = "default"
 METADATA_QUEUE: Final = "metadata_queue"
 INTAKE_QUEUE: Final = "intake_queue"
 
-QUEUES: Final[tuple[str, ...]] = (PRIORITY_QUEUE, MAINTENANCE, DEFAULT, METADATA_QUEUE, INTAKE_QUEUE)
+QUEUES: Final[tuple[str, ...]] = (MAINTENANCE, PRIORITY_QUEUE, DEFAULT, METADATA_QUEUE, INTAKE_QUEUE)
 #: What the worker reserved for people who wait serves.
-RESERVED_QUEUES: Final[tuple[str, ...]] = (PRIORITY_QUEUE, MAINTENANCE)
+RESERVED_QUEUES: Final[tuple[str, ...]] = (MAINTENANCE, PRIORITY_QUEUE)
 
 # -- engines, as runs name theirs
 CELERY: Final = "celery"

@@ -70,10 +70,18 @@ def _lost_batches(
     rows = [row for row in lost.leased(connection, engine) if is_free(row.owner, row.lease_until, now)]
     rows += lost.due(connection, engine, now, LIMIT)
     patience = env.settings.lost_after
-    for queue in {queue_of(GENERATE_BATCH, lane) for lane in Lane}:
-        before = now if queue_length(queue) == 0 else lost.newest_started(connection, queue, now - patience, engine)
+    for lane in Lane:
+        queue = queue_of(GENERATE_BATCH, lane)
+        before = now if queue_length(queue) == 0 else _begun(connection, engine, queue, lane, now - patience)
         rows += lost.overdue_batches(connection, engine, queue, before=before, now=now, patience=patience, limit=LIMIT)
     return rows
+
+
+def _begun(connection: Connection, engine: str, queue: str, lane: str, before: float) -> float:
+    """What was published to the queue before the time that this gives has been taken from it: first in, first out."""
+    return max(
+        lost.newest_started(connection, queue, before, engine), lost.newest_done(connection, engine, lane, before)
+    )
 
 
 def _lost_entries(

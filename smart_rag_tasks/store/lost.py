@@ -10,6 +10,9 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from ..models import RunStatus
 from .schema import batches, outbox, runs
 
+#: Seconds that `newest_done` looks back.
+RECENT = 600.0
+
 _BATCH = (
     batches.c.run_id,
     batches.c.number,
@@ -49,6 +52,22 @@ def newest_started(connection: Connection, queue: str, before: float, engine: st
     query = select(func.max(batches.c.published_at)).where(batches.c.queue == queue, batches.c.started_at < before)
     if engine is not None:
         query = query.join(runs, runs.c.run_id == batches.c.run_id).where(runs.c.engine == engine)
+    return float(connection.execute(query).scalar() or 0.0)
+
+
+def newest_done(connection: Connection, engine: str, lane: str, before: float) -> float:
+    """When the newest run of the lane was planned whose batches had all been worked on by ``before``; 0 for none.
+
+    Batches are forgotten with the end of their run: where documents are short, it is the runs that tell.
+    """
+    query = select(func.max(runs.c.started_at)).where(
+        runs.c.finished_at < before,
+        runs.c.finished_at > before - RECENT,
+        runs.c.status.in_((RunStatus.COMPLETED.value, RunStatus.COMPLETED_WITH_ERRORS.value)),
+        runs.c.engine == engine,
+        runs.c.lane == lane,
+        runs.c.batches > 1,
+    )
     return float(connection.execute(query).scalar() or 0.0)
 
 

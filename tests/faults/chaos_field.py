@@ -39,6 +39,9 @@ SECONDS, SAID_COST = 0.05, 0.01
 #: Chunks submitted a second: about half of what the workers can do in peace.
 CHUNKS_A_SECOND = 25.0
 
+#: No more is submitted while so many documents are open.
+MOST_OPEN = 60
+
 #: Hard and soft time limit: a hanging chunk is settled after three of them.
 LIMITS = {"SMART_RAG_TIME_LIMIT": "12", "SMART_RAG_SOFT_TIME_LIMIT": "9"}
 
@@ -147,6 +150,8 @@ class Field:
             self._submit(f"document-{number}", chunks, poisoned, lane, twice)
             number += 1
             self._stop.wait(len(chunks) / CHUNKS_A_SECOND)
+            while self._open_documents() > MOST_OPEN and not self._stop.wait(0.5):
+                pass
 
     def _make(self, dice: random.Random, document_id: str) -> tuple[list[Json], int]:
         size = dice.choice((1, 2, 3, 5, 8, 12, 20, 40)) if dice.random() < 0.97 else dice.randint(100, 400)
@@ -161,6 +166,14 @@ class Field:
             poisoned += word in POISONS
             chunks.append({"chunk_id": f"c{number}", "text": f"{document_id} {number} {word}"})
         return chunks, poisoned
+
+    def _open_documents(self) -> int:
+        """How many have not ended; -1 while the store does not answer."""
+        try:
+            counts = self.client.counts()
+        except SmartRagError:
+            return -1
+        return sum(number for status, number in counts.items() if status not in TERMINAL)
 
     def _submit(self, document_id: str, chunks: list[Json], poisoned: int, lane: str, twice: bool) -> None:
         while not self._stop.is_set():
@@ -190,14 +203,7 @@ class Field:
         self.proxy.heal()
         self.keep_alive()
 
-        def open_documents() -> int:
-            try:
-                counts = self.client.counts()
-            except SmartRagError:
-                return -1
-            return sum(number for status, number in counts.items() if status not in TERMINAL)
-
-        wait_until(lambda: open_documents() == 0, timeout=limit, what=f"all documents to end; see {self.home}")
+        wait_until(lambda: self._open_documents() == 0, timeout=limit, what=f"all documents to end; see {self.home}")
         wait_until(lambda: not any(self.redis.llen(queue) for queue in QUEUES), timeout=60, what="empty queues")
         wait_until(lambda: not self.redis.exists("unacked"), timeout=360, what="no unacknowledged messages")
 

@@ -140,19 +140,19 @@ class Ground:
             for number in range(self.scale.chunks)
         ]
 
-    def submit(self, words: dict[int, str] | None = None) -> None:
+    def submit(self, words: dict[int, str] | None = None, lane: str = "bulk") -> None:
         """Submit the document."""
         self.total = self.scale.chunks
-        self.run_id = self.client.submit(self.document_id, self.chunks(words)).run_id
+        self.run_id = self.client.submit(self.document_id, self.chunks(words), lane=lane).run_id
 
     def work_begins(self, share: float = 0.3) -> None:
         """Wait until this share of the chunks is done: with the default scale, 7 s of work are left at 0.3."""
         self.wait(lambda: self.status()["done"] >= share * self.total, 60, "the work to begin")
 
-    def begin(self, words: dict[int, str] | None = None, share: float = 0.3, **settings: Any) -> Any:
+    def begin(self, share: float = 0.3, *, lane: str = "bulk", **settings: Any) -> Any:
         """A worker, the document, and some of its work done; returns the worker."""
         worker = self.start_worker(**settings)
-        self.submit(words)
+        self.submit(lane=lane)
         self.work_begins(share)
         return worker
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
+from dataclasses import replace
 
 from ground import Ground, Outcome
 from proxy import brpop_reply
 
-from smart_rag_tasks.names import METADATA_QUEUE
+from smart_rag_tasks.models import TERMINAL
+from smart_rag_tasks.names import METADATA_QUEUE, PRIORITY_QUEUE
 
 
 def killed(ground: Ground) -> Outcome:
@@ -97,6 +100,47 @@ def reply_lost(ground: Ground) -> Outcome:
     ground.proxy.drop_next_reply(brpop_reply(METADATA_QUEUE))
     ground.wait(ground.proxy.dropped.is_set, 10, "the reply to be lost")
     return ground.end(30)
+
+
+def reply_lost_while_busy(ground: Ground) -> Outcome:
+    """The same in the interactive lane, where other documents keep the one queue from ever being empty."""
+    ground.begin(lane="interactive")
+    ground.fault()
+    ground.proxy.drop_next_reply(brpop_reply(PRIORITY_QUEUE))
+    ground.wait(ground.proxy.dropped.is_set, 10, "the reply to be lost")
+    others = _Others(ground)
+    others.start()
+    try:
+        ground.wait(lambda: ground.status()["status"] in TERMINAL, 60, "the end")
+        seconds = time.monotonic() - ground.since
+    finally:
+        others.stop.set()
+        others.join()
+    assert 0 == others.times_empty, "the queue was empty meanwhile: that is the other row"
+    return replace(ground.end(90), seconds=round(seconds, 2))
+
+
+class _Others(threading.Thread):
+    """Submits documents of a few batches whenever the queue gets short."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(name="other documents")
+        self.ground = ground
+        self.stop = threading.Event()
+        #: How often the queue was seen empty after it had been filled.
+        self.times_empty = 0
+
+    def run(self) -> None:
+        number, filled = 0, False
+        while not self.stop.wait(0.05):
+            waiting = self.ground.redis.llen(PRIORITY_QUEUE)
+            filled = filled or waiting > 0
+            self.times_empty += filled and not waiting
+            if waiting < 20:
+                document_id = f"{self.ground.document_id}-other-{number}"
+                texts = [{"chunk_id": f"c{index}", "text": f"{document_id} {index}"} for index in range(15)]
+                self.ground.client.submit(document_id, texts, lane="interactive")
+                number += 1
 
 
 def full(ground: Ground) -> Outcome:

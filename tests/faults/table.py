@@ -41,6 +41,7 @@ TABLE = (
     Row("blackhole", "blackhole for 20 s", "≤ 20 s after", of_redis.blackhole),
     Row("half-open", "half-open connections for ever", "≤ 60 s", of_redis.half_open),
     Row("reply-lost", "one BRPOP reply lost", "≤ 30 s", of_redis.reply_lost),
+    Row("reply-lost-busy", "the same, the queue never empty", "≤ 60 s", of_redis.reply_lost_while_busy),
     Row("raises", "a chunk that always raises", "failed, the rest done", of_processes.raises_always),
     Row("raises-twice", "a chunk that raises twice, then works", "done", of_processes.raises_twice),
     Row("chunk-kills", "a chunk that SIGKILLs its process", "3 tries, alone", of_processes.chunk_kills),
