@@ -1,4 +1,4 @@
-"""Writes what follows from the code: docs/reference/settings.md and .env.example from settings.py.
+"""Writes what follows from the code: docs/reference/settings.md and .env.example from settings.py (and compose's file).
 
 python docs/generate.py            # write
 python docs/generate.py --check    # exit code 1 if a file is not what the code says
@@ -94,7 +94,23 @@ def example() -> str:
                 lines.append(f"# {meaning}")
             value = default_of(field)
             lines.append(f"#{name}={'' if value.startswith('(') else value}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + compose()) + "\n"
+
+
+def compose() -> list[str]:
+    """What docker-compose.yml asks for beyond the settings: secrets first."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    found = {name: (kind, value) for name, kind, value in re.findall(r"\$\{(\w+):([?-])(.*?)\}", text)}
+    known = {name for _, fields in settings() for name, _, _ in fields}
+    secrets = [name for name, (kind, _) in found.items() if kind == "?"]
+    return [
+        "",
+        "# -- docker-compose.yml: without these it does not start. Letters and digits, for they stand in URLs:",
+        "# python3 -c 'import secrets; print(secrets.token_hex(24))'   (FLOWER_BASIC_AUTH: a name, a colon, then that)",
+        *(f"#{name}=" for name in secrets),
+        "# Ports are on 127.0.0.1.",
+        *(f"#{name}={value}" for name, (kind, value) in found.items() if kind == "-" and name not in known),
+    ]
 
 
 def main() -> None:

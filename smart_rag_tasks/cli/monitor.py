@@ -184,10 +184,18 @@ def task(task_id: str, store: str | None, timeout: float, as_json: bool) -> None
 @monitor_command.command()
 @click.option("--ready", "kind", flag_value="ready", help="Only what a document needs to be finished.")
 @click.option("--live", "kind", flag_value="live", help="Only whether this machine's workers need a restart.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="CHECK",
+    envvar="SMART_RAG_HEALTH_ONLY",
+    show_envvar=True,
+    help="Only this check, as it is named in the list; any number of times.",
+)
 @_command
-def health(kind: str | None, store: str | None, timeout: float, as_json: bool) -> None:
+def health(kind: str | None, only: tuple[str, ...], store: str | None, timeout: float, as_json: bool) -> None:
     """One line a part, OK or FAIL; exits with 1 if any fails."""
-    found = _monitor(store, timeout).health_check(kind or "all")
+    found = _monitor(store, timeout).health_check(kind or "all", only)
     if as_json:
         output.print_json(found)
     else:
