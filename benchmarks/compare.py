@@ -53,7 +53,8 @@ class Numbers:
     memory: list[float] = field(default_factory=list)
     #: Seconds of the workers' CPU for each finished chunk.
     cpu: list[float] = field(default_factory=list)
-    recovery: float | None = None
+    #: Seconds; None: not seen within RECOVERY_CAP; -1: not measured.
+    recovery: float | None = -1.0
 
 
 class CpuMeter:
@@ -280,9 +281,15 @@ def markdown(report: dict[str, Any], numbers: dict[str, Numbers]) -> str:
         "recovery after SIGKILL, s": "recovery_s",
     }
     for title, key in named.items():
-        cells = [f"> {RECOVERY_CAP:.0f}" if row[key] is None else str(row[key]) for row in report["rows"]]
+        cells = [_plain(row[key]) for row in report["rows"]]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return f"> {RECOVERY_CAP:.0f}"
+    return "–" if value < 0 else f"{value:g}"
 
 
 def _rounds(numbers: dict[str, Numbers]) -> int:

@@ -12,7 +12,6 @@ from redis import Redis
 from stack import Stack, wait_until
 
 from smart_rag_tasks.rq_compat.monitor import RQMonitor
-from smart_rag_tasks.rq_compat.queues import connect
 
 PROGRAM = [sys.executable, "-c", "from smart_rag_tasks.cli import main; main()"]
 
@@ -50,8 +49,8 @@ def cli(stack: Stack, *words: str, timeout: float = 100.0, **settings: str) -> s
     )
 
 
-def snapshot(redis: Redis) -> dict[bytes, Any]:
-    """Every key with its value: equal before and after means that nothing was written."""
+def snapshot(redis: Redis, pattern: str = "*") -> dict[bytes, Any]:
+    """The keys with their values: equal before and after means that nothing was written."""
     readers: dict[bytes, Callable[[bytes], Any]] = {
         b"string": redis.get,
         b"hash": redis.hgetall,
@@ -60,4 +59,5 @@ def snapshot(redis: Redis) -> dict[bytes, Any]:
         b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
         b"stream": redis.xrange,
     }
-    return {key: readers[redis.type(key)](key) for key in redis.scan_iter() if not key.startswith(b"_kombu")}
+    keys = [key for key in redis.scan_iter(pattern) if not key.startswith(b"_kombu")]
+    return {key: readers[redis.type(key)](key) for key in keys}

@@ -78,7 +78,7 @@ def count(connection: Connection, created_before: float | None = None) -> dict[s
     numbers["documents"] = sum(numbers.values())
     old = runs.c.created_at <= (time.time() if created_before is None else created_before)
     query = select(runs.c.engine, func.count()).where(runs.c.status.not_in(TERMINAL)).group_by(runs.c.engine)
-    for engine, under_way in connection.execute(query).tuples():
+    for engine, under_way in connection.execute(query):
         numbers[f"under way on {engine}"] = under_way
     numbers["runs"] = int(connection.execute(select(func.count()).select_from(runs).where(old)).scalar_one())
     done = select(func.count()).where(chunks.c.state == ChunkState.DONE.value)
@@ -88,4 +88,4 @@ def count(connection: Connection, created_before: float | None = None) -> dict[s
 
 def _by_status(connection: Connection) -> Iterator[tuple[str, int]]:
     query = select(documents.c.status, func.count()).group_by(documents.c.status)
-    yield from connection.execute(query).tuples()
+    yield from connection.execute(query)
