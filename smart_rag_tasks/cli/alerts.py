@@ -74,7 +74,8 @@ def _row(rule: Any, found: list[Any], silenced: dict[str, float], now: float) ->
     if rule.name in silenced:
         state += f", silent for {output.duration(silenced[rule.name] - now)}"
     limit = f"{rule.operator} {rule.number(rule.threshold)}"
-    return (rule.name, rule.severity, limit, output.duration(rule.hold), state)
+    hold = f"{rule.hold:.0f} s" if rule.hold else "at once"
+    return (rule.name, rule.severity, limit, hold, state)
 
 
 def _as_json(rule: Any, found: list[Any], silenced: dict[str, float]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def format_task(task: Any) -> Any:
     if task.state in ("FAILURE", "RETRY"):
         task.result = str(task.exception or "")[:120]
     elif task.name == names.GENERATE_BATCH and task.result:
-        task.result = f"{task.result} chunks"
+        task.result = f"{task.result} chunk{'' if task.result == '1' else 's'}"
     else:
         task.result = result_in_words(task.result)
     task.name = (task.name or "").removeprefix("smart_rag_tasks.")
