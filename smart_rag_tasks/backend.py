@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
 from celery.backends.redis import RedisBackend, SentinelBackend
+from celery.exceptions import BackendStoreError
 from redis import exceptions
 
 from .errors import StoreUnavailable
@@ -57,7 +58,7 @@ class StoreBacked(_Base):
             logger.warning("a chord was not told of its batch (%s); the sweep ends the run", type(error).__name__)
 
     def _away(self) -> tuple[type[Exception], ...]:
-        return (*self.connection_errors, *_TAKES_NOTHING)
+        return (*self.connection_errors, *_TAKES_NOTHING, BackendStoreError)
 
     def chord_error_from_stack(self, callback: Any, exc: Any = None) -> Any:
         """A chord of ours that broke has no say about the run's result."""

@@ -33,6 +33,8 @@ class Scale:
     seconds: float = 0.2
     #: What the table calls 20 seconds takes ``20 * outage`` seconds.
     outage: float = 1.0
+    #: Seconds that a row may take over its limit, to be measured all the same.
+    patience: float = 60.0
     #: Hard time limit in rows about it; the soft one is three quarters of it.
     time_limit: float = 12.0
     settings: Json = field(default_factory=dict)
@@ -46,6 +48,7 @@ QUICK = Scale(
     chunks=40,
     seconds=0.1,
     outage=0.25,
+    patience=0.0,
     time_limit=4.0,
     settings={
         "SMART_RAG_LEASE_SECONDS": "3",
@@ -74,6 +77,8 @@ class Outcome:
     #: Chunks that are neither done nor failed nor in quarantine, or gone.
     lost: int
     note: str = ""
+    #: Seconds that the table allows.
+    limit: float | None = None
 
 
 class Ground:
@@ -129,8 +134,15 @@ class Ground:
     # -- before the fault
 
     def start_worker(self, *words: str, **settings: Any) -> Any:
-        """A worker that reaches Redis through the proxy."""
-        return self.stack.start_worker(*words, REDIS_URL=self.proxy.url, **settings)
+        """A worker that reaches Redis through the proxy; ready when this returns."""
+        name = f"worker{len(list(self.home.glob('worker*.log'))) + 1}"
+        worker = self.stack.start_worker(*words, name=name, wait=False, REDIS_URL=self.proxy.url, **settings)
+        log = self.home / f"{name}.log"
+        wait_until(
+            lambda: b" ready." in log.read_bytes() or worker.poll() is not None, timeout=60, what=f"the worker: {log}"
+        )
+        assert worker.poll() is None, log.read_text()
+        return worker
 
     def chunks(self, words: dict[int, str] | None = None) -> list[Json]:
         """The document's chunks, each with a text of its own; ``words`` come into the texts of some."""
@@ -196,11 +208,11 @@ class Ground:
         return self.client.status(document_id or self.document_id)
 
     def end(self, limit: float, expected: str = "completed", note: str = "") -> Outcome:
-        """The outcome, once the store says finished; AssertionError after ``limit`` seconds."""
-        left = self.since + limit - time.monotonic()
+        """The outcome, once the store says finished; AssertionError ``scale.patience`` seconds after ``limit``."""
+        left = self.since + limit + self.scale.patience - time.monotonic()
         self.wait(lambda: self.status()["status"] in TERMINAL, max(left, 0.1), f"the end within {limit} s")
         seconds = time.monotonic() - self.since
-        outcome = replace(self.count(), seconds=round(seconds, 2), note=note)
+        outcome = replace(self.count(), seconds=round(seconds, 2), note=note, limit=limit)
         assert expected == outcome.status, outcome
         assert 0 == outcome.lost, outcome
         assert 0 == outcome.doubles, outcome
