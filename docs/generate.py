@@ -1,4 +1,5 @@
-"""Writes what follows from the code: docs/reference/settings.md and .env.example from settings.py (and compose's file).
+"""Writes what follows from the code: docs/reference/settings.md and .env.example from settings.py (and compose's file),
+and docs/reference/cli.md from the commands.
 
 python docs/generate.py            # write
 python docs/generate.py --check    # exit code 1 if a file is not what the code says
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cli_page import page as cli_page
 from pydantic import SecretStr
 
 from smart_rag_tasks.settings import RENAMED, Settings
@@ -115,7 +117,11 @@ def compose() -> list[str]:
 
 def main() -> None:
     """Command line."""
-    files = {ROOT / "docs/reference/settings.md": reference(), ROOT / ".env.example": example()}
+    files = {
+        ROOT / "docs/reference/settings.md": reference(),
+        ROOT / ".env.example": example(),
+        ROOT / "docs/reference/cli.md": cli_page(),
+    }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         sys.exit(f"run python docs/generate.py: {[path.name for path in stale]}" if stale else 0)

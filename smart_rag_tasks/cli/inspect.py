@@ -87,9 +87,10 @@ def _status_view(status: Json) -> Any:
 @click.option(
     "--status",
     type=click.Choice([status.value for status in RunStatus]),
+    metavar="STATUS",
     envvar="SMART_RAG_LIST_STATUS",
     show_envvar=True,
-    help="Only documents of this status.",
+    help=f"Only documents of this status: {', '.join(RunStatus)}.",
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, envvar="SMART_RAG_LIST_LIMIT",
               show_envvar=True, help="Documents at the most.")  # fmt: skip

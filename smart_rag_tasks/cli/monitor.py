@@ -182,8 +182,10 @@ def task(task_id: str, store: str | None, timeout: float, as_json: bool) -> None
 
 
 @monitor_command.command()
-@click.option("--ready", "kind", flag_value="ready", help="Only what a document needs to be finished.")
-@click.option("--live", "kind", flag_value="live", help="Only whether this machine's workers need a restart.")
+@click.option("--ready", "kind", flag_value="ready", envvar="SMART_RAG_HEALTH_READY", show_envvar=True,
+              help="Only what a document needs to be finished.")  # fmt: skip
+@click.option("--live", "kind", flag_value="live", envvar="SMART_RAG_HEALTH_LIVE", show_envvar=True,
+              help="Only whether this machine's workers need a restart.")  # fmt: skip
 @click.option(
     "--only",
     multiple=True,

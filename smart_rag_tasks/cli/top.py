@@ -25,7 +25,8 @@ STATUSES = ("queued", "running", "paused", "completed", "completed_with_errors",
 @options.with_store
 @click.option("--every", type=click.FloatRange(0.5, 60), default=2.0, show_default=True, envvar="SMART_RAG_TOP_EVERY",
               show_envvar=True, metavar="SECONDS", help="Between two looks.")  # fmt: skip
-@click.option("--once", is_flag=True, help="Look once, as where the output is not a terminal.")
+@click.option("--once", is_flag=True, envvar="SMART_RAG_TOP_ONCE", show_envvar=True,
+              help="Look once, as where the output is not a terminal.")  # fmt: skip
 def top_command(store: str | None, as_json: bool, every: float, once: bool) -> None:
     """Watch the system live; Ctrl-C ends it."""
     options.apply(SMART_RAG_STORE_URL=store)

@@ -68,5 +68,6 @@ def test_the_settings_reference_and_env_example_are_what_the_code_says() -> None
     assert done.returncode == 0, done.stderr
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^#([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
-    assert {str(field.alias) for field in Settings.model_fields.values()} == listed
+    composed = re.findall(r"\$\{(\w+):[?-]", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert {str(field.alias) for field in Settings.model_fields.values()} | set(composed) == listed
     assert not set(RENAMED) & listed
