@@ -131,7 +131,9 @@ class Stack:
         self.workers.append(worker)
         if wait:
             wait_until(
-                lambda: b" ready." in log.read_bytes()[begin:] or worker.poll() is not None, what=f"worker, see {log}"
+                lambda: b" ready." in log.read_bytes()[begin:] or worker.poll() is not None,
+                timeout=60,
+                what=f"worker, see {log}",
             )
             assert worker.poll() is None, log.read_text()
         return worker
