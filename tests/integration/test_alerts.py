@@ -145,10 +145,8 @@ def test_a_silent_rule_tells_nobody(desk: Desk, told: dict[str, Any]) -> None:
 
 def test_wrong_rules_and_names_are_one_line(desk: Desk) -> None:
     for command, env, words in (
-        (["alerts", "list"], {"SMART_RAG_ALERTS": '{"queue_length": {"threshold": "x"}}'}, "threshold must be"),
         (["alerts", "list"], {"SMART_RAG_ALERTS": "not json"}, "SMART_RAG_ALERTS"),
         (["exporter"], {"SMART_RAG_ALERT_WEBHOOK": "nowhere"}, "must be http(s)://"),
-        (["alerts", "silence", "mistyped"], {}, "no such rule"),
         (["alerts", "list"], {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "does not answer"),
     ):
         done = desk.rag(*command, check=False, **env)

@@ -77,14 +77,7 @@ def end_flower(desk: Desk, *options: str, **env: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("options", "env"),
-    [
-        (["--address=0.0.0.0"], {}),
-        ([], {"FLOWER_ADDRESS": "0.0.0.0"}),
-        ([], {"FLOWER_ADDRESS": ""}),
-        ([], {"FLOWER_ADDRESS": "::"}),
-        (["--address=0.0.0.0"], {"FLOWER_BASIC_AUTH": ""}),
-    ],
+    ("options", "env"), [(["--address=0.0.0.0"], {"FLOWER_BASIC_AUTH": ""}), ([], {"FLOWER_ADDRESS": "0.0.0.0"})]
 )
 def test_without_a_password_it_refuses_to_be_reached_from_elsewhere(
     desk: Desk, options: list[str], env: dict[str, str]
@@ -95,9 +88,8 @@ def test_without_a_password_it_refuses_to_be_reached_from_elsewhere(
     assert "FLOWER_BASIC_AUTH=user:password" in output
 
 
-@pytest.mark.parametrize("wrong", ["admin", "admin:", ":secret", "desk:pass,word"])
-def test_credentials_that_are_none_are_refused(desk: Desk, wrong: str) -> None:
-    code, output = end_flower(desk, FLOWER_BASIC_AUTH=wrong)
+def test_credentials_that_are_none_are_refused(desk: Desk) -> None:
+    code, output = end_flower(desk, FLOWER_BASIC_AUTH="desk:pass,word")
     assert (code, output.count("\n")) == (2, 1)
     assert "must be user:password" in output
     assert "word" not in output.replace("password", "")
