@@ -19,7 +19,8 @@ import pytest
 from desk import PASSWORD, SECRET, Desk, eventually, free_port
 
 USER = "desk:correct-horse"
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+#: Where screenshots go: into the documents with SCREENSHOTS=1, else where pytest keeps its files.
+IMAGES = Path(__file__).parents[2] / "docs" / "images" if os.environ.get("SCREENSHOTS") else None
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +238,7 @@ def test_the_pages_as_an_operator_sees_them(desk: Desk, flower: str) -> None:
         "result.get(timeout=30, propagate=False)\n"
     )
     user, _, password = USER.partition(":")
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    images = IMAGES or desk.folder
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         try:
@@ -248,18 +249,18 @@ def test_the_pages_as_an_operator_sees_them(desk: Desk, flower: str) -> None:
             page.goto(flower)
             expect(page.locator("#workers-table")).to_contain_text("worker@")
             expect(page.locator("#workers-table")).to_contain_text("Online")
-            page.screenshot(path=IMAGES / "flower-workers.png")
+            page.screenshot(path=images / "flower-workers.png")
             page.goto(flower + "/tasks")
             table = page.locator("#tasks-table")
             expect(table).to_contain_text("operator.md")
             expect(table).to_contain_text("completed: 60 chunks")
-            page.screenshot(path=IMAGES / "flower-tasks.png")
+            page.screenshot(path=images / "flower-tasks.png")
             page.locator("[data-task-state=FAILURE]").click()
             expect(table).to_contain_text("bad.md")
             expect(table).not_to_contain_text("operator.md")
             page.locator("#tasks-table tbody a[href^='/task/']").first.click()
             expect(page.locator("#task-page")).to_contain_text("InvalidChunks")
-            page.screenshot(path=IMAGES / "flower-failed-task.png")
+            page.screenshot(path=images / "flower-failed-task.png")
             assert SECRET not in page.content()
         finally:
             browser.close()
