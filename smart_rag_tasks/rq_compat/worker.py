@@ -28,6 +28,7 @@ from rq.utils import import_attribute
 from rq.worker_pool import WorkerPool
 
 from ..celery import app
+from ..errors import BrokerUnreachable
 from ..names import QUEUES, SWEEP
 from ..settings import get_settings
 from ..stages.environment import generator
@@ -160,10 +161,15 @@ class RagWorker(Worker):
         super().prepare_job_execution(job, remove_from_intermediate_queue=True)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Wait while RQ is suspended, or we alone are paused for a move."""
-        super().check_for_suspension(burst)
-        while not self._stop_requested and self.connection.exists(PAUSE_KEY):
-            self.heartbeat()
+        """Wait while RQ is suspended, we alone are paused for a move, or Redis is away (RQ's own worker would end)."""
+        while not self._stop_requested:
+            try:
+                super().check_for_suspension(burst)
+                if not self.connection.exists(PAUSE_KEY):
+                    return
+                self.heartbeat()
+            except RedisError as error:
+                logger.warning("Redis does not answer (%s); trying again", type(error).__name__)
             time.sleep(0.5)
 
 
@@ -217,12 +223,17 @@ class _PooledWorker(RagWorker):
 
 
 def run_workers(count: int, queues: Sequence[str] = QUEUES, *, burst: bool = False, level: str = "INFO") -> None:
-    """Run ``count`` workers until SIGTERM or Ctrl-C; each ends after its job. A worker that dies is started again."""
+    """Run ``count`` workers until SIGTERM or Ctrl-C; each ends after its job. A worker that dies is started again.
+
+    Raises BrokerUnreachable when Redis does not answer at the start.
+    """
     connection = connect()
-    connection.ping()
-    if count == 1:
-        RagWorker(list(queues), connection=connection).work(burst=burst, logging_level=level)
-        return
+    try:
+        connection.ping()
+    except RedisError as error:
+        raise BrokerUnreachable(
+            f"RQ's Redis does not answer ({type(error).__name__}): check SMART_RAG_RQ_URL, or REDIS_URL"
+        ) from None
     pool = WorkerPool(list(queues), connection, count, worker_class=_PooledWorker, serializer=JSONSerializer)
     pool.start(burst=burst, logging_level=level)
 

@@ -40,14 +40,8 @@ def start_load(stack: Stack) -> tuple[subprocess.Popen[bytes], Path]:
 
 def move_killed_once(stack: Stack, direction: str, at_step: str) -> dict[str, Any]:
     """Start the move, kill -9 it when it has come to ``at_step``, start it again; the outcome."""
-    words = [*PROGRAM, "migrate", direction, "--yes"]
-    mover = subprocess.Popen(
-        words, env=os.environ | stack.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert mover.stderr is not None
-    for line in mover.stderr:
-        if at_step in line:
-            break
+    mover = start_mover(stack, direction)
+    read_until(mover, at_step)
     mover.kill()
     mover.wait()
     assert mover.returncode == -signal.SIGKILL
@@ -57,6 +51,24 @@ def move_killed_once(stack: Stack, direction: str, at_step: str) -> dict[str, An
     assert done.returncode == 0, done.stdout + done.stderr
     assert "going on with the move" in done.stderr
     return dict(json.loads(done.stdout))
+
+
+def start_mover(stack: Stack, direction: str) -> subprocess.Popen[str]:
+    words = [*PROGRAM, "migrate", direction, "--yes"]
+    return subprocess.Popen(
+        words, env=os.environ | stack.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+
+
+def read_until(mover: subprocess.Popen[str], told: str) -> None:
+    """Until the mover says that; what it says is saved before."""
+    assert mover.stderr is not None
+    said = []
+    for line in mover.stderr:
+        said.append(line)
+        if told in line:
+            return
+    raise AssertionError(f"it never said {told!r}: {''.join(said)}")
 
 
 def kill_tree(pid: int) -> set[int]:
@@ -146,3 +158,36 @@ def _report(
         for name in sorted({*outcome["before"], *outcome["after"]}):
             print(f"  {name:28} {outcome['before'].get(name, 0):6} {outcome['after'].get(name, 0):6}")
     print(f"lost {lost}, doubled {doubled}, generated again because their process was killed: {again}")
+
+
+STEPS = ("canary", "switch", "take nothing new", "nothing of ours runs", "unfinished runs given")
+
+
+@pytest.mark.timeout(240)
+def test_killed_after_every_step_and_redis_away_in_the_middle(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack(SMART_RAG_SWEEP_SECONDS="1", SMART_RAG_LOST_AFTER="3")
+    stack.ledger_generator(seconds=0.02)
+    stack.enter_environment()
+    client = Client()
+    for number in range(40):
+        client.submit(f"load-{number}", [{"chunk_id": f"c{n}", "text": f"{n} of {number}"} for n in range(3)])
+    start_rq_worker(stack, count=1, name="rq-pool")
+    for step in STEPS:
+        kill_after(stack, step)
+    mover = start_mover(stack, "rollback")
+    read_until(mover, "take nothing new")
+    stack.redis.kill()
+    _, said = mover.communicate(timeout=60)
+    assert mover.returncode == 1 and "Traceback" not in said and "again" in said, said
+    stack.redis.start()
+    done = cli(stack, "migrate", "rollback", "--yes", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["problems"] == [], done.stdout + done.stderr
+    wait_until(lambda: client.counts() == {"completed": 40}, timeout=90, what="all documents to end")
+    assert {len(pids) for pids in generations(stack.ledger).values()} == {1}
+
+
+def kill_after(stack: Stack, step: str) -> None:
+    mover = start_mover(stack, "rollback")
+    read_until(mover, step)
+    mover.kill()
+    mover.wait()
