@@ -9,7 +9,7 @@ from typing import Any
 from celery.canvas import Signature
 from sqlalchemy import Row
 
-from . import names
+from . import names, tracing
 from .celery import app
 from .dispatch import engine
 from .models import TERMINAL
@@ -65,6 +65,7 @@ def send_result(env: Environment, entry: Row[Any]) -> None:
     run = planning.look(env, entry.run_id)
     engine(run.engine).store_result(entry.run_id, entry.payload)
     tell_end(app, entry.run_id, entry.payload)
+    tracing.record_run(entry.payload)
 
 
 def send_callback(_env: Environment, entry: Row[Any]) -> None:

@@ -28,7 +28,8 @@ trace.LOG_RECEIVED = "Task %(name)s received %(args)s"
 trace.LOG_SUCCESS = "Task %(name)s succeeded in %(runtime).3f s"
 
 # Celery masks the passwords of the URLs it knows; RedBeat's it would show to `inspect conf`, and Flower to everybody.
-utils.HIDDEN_SETTINGS = re.compile(utils.HIDDEN_SETTINGS.pattern + "|REDIS_URL", re.IGNORECASE)
+_celery_utils: Any = utils
+_celery_utils.HIDDEN_SETTINGS = re.compile(_celery_utils.HIDDEN_SETTINGS.pattern + "|REDIS_URL", re.IGNORECASE)
 
 
 @signals.setup_logging.connect

@@ -35,8 +35,8 @@ def last_outbox_error(connection: Connection, kinds: tuple[str, ...]) -> str:
     return str(connection.execute(query).scalar() or "")
 
 
-def oldest_open_run(connection: Connection) -> Row[Any] | None:
-    """The run that has been running for longest without any progress: ``document_id``, ``run_id``, ``since``."""
+def oldest_open_run(connection: Connection) -> Any:
+    """The run that has been running for longest without progress (``document_id``, ``run_id``, ``since``), or None."""
     since = func.coalesce(runs.c.progress_at, runs.c.started_at, runs.c.created_at).label("since")
     query = select(runs.c.document_id, runs.c.run_id, since).where(runs.c.status == RunStatus.RUNNING.value)
     return connection.execute(query.order_by(since).limit(1)).first()
