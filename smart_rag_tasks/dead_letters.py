@@ -211,8 +211,7 @@ def retry(env: Environment, letters: Sequence[DeadLetter]) -> list[str]:
     files = [letter.key for letter in letters if letter.source is Source.FILE]
     deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]
     with env.store.write() as connection:
-        for page in _pages(files):
-            watched.forget(connection, page)  # new to the next scan
+        watched.forget(connection, files)  # new to the next scan
         for page in _pages(deliveries):
             trouble.hurry_deliveries(connection, page)
     if deliveries:

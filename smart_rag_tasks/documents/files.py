@@ -59,14 +59,15 @@ def _expand(path: Path) -> list[Path]:
         raise InvalidInput(f"{shown(path)}: no such file or folder; check the path")
     if not path.is_dir():
         return [path]
-    files = list(_walk(path))
+    files = list(walk(path))
     if not files:
         suffixes = " ".join(SUPPORTED_SUFFIXES)
         raise InvalidInput(f"{shown(path)}: no documents in this folder; looked for {suffixes}")
     return files
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
+    """A folder's documents, in no order; links to folders are not followed, what cannot be read is left out."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in names:
@@ -100,7 +101,11 @@ def document_id_for(path: Path, root: Path | None = None) -> str:
 
 def source_of(path: Path) -> str:
     """The absolute path, as a ``file:`` URI where the name's bytes are not UTF-8 (a store could not keep them)."""
-    absolute = Path(path).resolve()
+    return source_of_real(Path(path).resolve())
+
+
+def source_of_real(absolute: Path) -> str:
+    """The same for a path without links: a look at the disk less."""
     try:
         str(absolute).encode("utf-8")
     except UnicodeEncodeError:

@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from ..documents import find_files
-from ..documents.files import source_of
+from ..documents.files import source_of, source_of_real, walk
 from ..errors import InvalidInput
 from ..models import TERMINAL, Json, RunStatus
 from ..reliability.retry import PERMANENT
@@ -131,7 +130,8 @@ class _Scanner:
             self.documents = watched.documents_below(connection, f"{root}/", f"{root.as_uri()}/")
         files = dict(self._files(root))
         self.scan.files = len(files)
-        if self.scan.problem:
+        if not files:
+            self.scan.problem = self._problem(root)
             return
         for source, path in files.items():
             self._look(source, path)
@@ -143,22 +143,22 @@ class _Scanner:
 
     def _files(self, root: Path) -> Iterator[tuple[str, Path]]:
         """The folder's documents by source; links that lead out of it are not followed."""
-        try:
-            found = find_files([root]) if root.is_dir() else []
-        except InvalidInput:
-            found = []
-        if not found and not root.is_dir():
-            self.scan.problem = f"{root} is not there: nothing is deleted; is its disk mounted?"
-        elif not found and self.known:
-            self.scan.problem = (
+        for path in walk(root):
+            real = path.resolve() if path.is_symlink() else path  # the root is real, and so are the folders below
+            source = source_of_real(real)
+            if real.is_relative_to(root) and len(source) <= MAX_SOURCE:
+                yield source, real
+
+    def _problem(self, root: Path) -> str:
+        """Why an empty folder is not taken at its word, "" when it may be."""
+        if not root.is_dir():
+            return f"{root} is not there: nothing is deleted; is its disk mounted?"
+        if self.known:
+            return (
                 f"{root} holds no documents any more: nothing is deleted; is its disk mounted?"
                 " `watch remove` and `delete`, if that is meant"
             )
-        for path in found:
-            real = path.resolve()
-            source = source_of(real)
-            if real.is_relative_to(root) and len(source) <= MAX_SOURCE:
-                yield source, real
+        return ""
 
     # -- a file that is there
 

@@ -88,7 +88,11 @@ def count_failure(connection: Connection, run_id: str, number: int, *, due_at: f
 
 def renew_lease(connection: Connection, run_id: str, number: int, *, owner: str, until: float) -> bool:
     """Extend the lease; False when it is not ours any more or the run was cancelled or superseded."""
-    fence = select(documents.c.run_id).where(documents.c.run_id == run_id).exists()
+    # by the primary keys: documents have no index on run_id, and leases are renewed often
+    its_document = select(runs.c.document_id).where(runs.c.run_id == run_id).scalar_subquery()
+    fence = (
+        select(documents.c.run_id).where(documents.c.document_id == its_document, documents.c.run_id == run_id).exists()
+    )
     statement = update(batches).where(
         batches.c.run_id == run_id, batches.c.number == number, batches.c.owner == owner, fence
     )

@@ -13,7 +13,12 @@ from .schema import batches, documents, outbox, runs, schedules, watched_files
 
 def drop_runs(connection: Connection, before: float, limit: int) -> int:
     """Runs that ended before ``before``; a document's newest run stays."""
-    newest = select(documents.c.run_id).where(documents.c.run_id == runs.c.run_id).exists()
+    # by the primary key: documents have no index on run_id
+    newest = (
+        select(documents.c.run_id)
+        .where(documents.c.document_id == runs.c.document_id, documents.c.run_id == runs.c.run_id)
+        .exists()
+    )
     old = select(runs.c.run_id).where(runs.c.finished_at < before, runs.c.status.in_(TERMINAL), ~newest).limit(limit)
     return connection.execute(delete(runs).where(runs.c.run_id.in_(old))).rowcount
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 
 from ..models import ChunkState, Json
 from .engine import Store
 from .schema import chunks, documents, runs, watched_files
-
-#: Rows written in one statement: SQLite takes some 32,000 parameters.
-PAGE = 500
 
 
 def files(connection: Connection, folder: str) -> dict[str, Row[Any]]:
@@ -46,10 +43,10 @@ def failed_chunks(connection: Connection, document_id: str) -> dict[str, str]:
 
 def put(store: Store, connection: Connection, rows: Sequence[Json]) -> None:
     """Note what a scan saw; each row has every column."""
-    for start in range(0, len(rows), PAGE):
-        insert = store.insert(watched_files).values(list(rows[start : start + PAGE]))
+    if rows:
+        insert = store.insert(watched_files)
         changed = {name: insert.excluded[name] for name in rows[0] if name != "source"}
-        connection.execute(insert.on_conflict_do_update(index_elements=["source"], set_=changed))
+        connection.execute(insert.on_conflict_do_update(index_elements=["source"], set_=changed), list(rows))
 
 
 def note_outcome(connection: Connection, source: str, values: Json) -> None:
@@ -60,7 +57,9 @@ def note_outcome(connection: Connection, source: str, values: Json) -> None:
 
 def forget(connection: Connection, sources: Iterable[str]) -> None:
     """These files are gone."""
-    connection.execute(delete(watched_files).where(watched_files.c.source.in_(list(sources))))
+    given = [{"b_source": source} for source in sources]
+    if given:
+        connection.execute(delete(watched_files).where(watched_files.c.source == bindparam("b_source")), given)
 
 
 def accept(connection: Connection, sources: Sequence[str]) -> int:
