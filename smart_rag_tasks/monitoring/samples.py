@@ -6,11 +6,14 @@ indexes over what is under way.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
+
+import redis
 
 from .. import dead_list
 from ..errors import SmartRagError
@@ -23,6 +26,8 @@ from . import workers
 from .broker import open_broker
 from .checks import Subject, beat_age, redis_usage
 from .worker_commands import MEMORY
+
+logger = logging.getLogger(__name__)
 
 #: One value: the metric, its labels' values, the value.
 Sample = tuple[Metric, tuple[str, ...], float]
@@ -66,6 +71,9 @@ def _timed(part: Callable[[Subject], Iterator[Sample]], subject: Subject) -> tup
         values = list(part(subject))
     except SmartRagError as error:
         problem = str(error)
+    except Exception as error:  # whatever it stumbled over: the other parts are told all the same
+        problem = type(error).__name__
+        logger.exception("metrics of a part could not be read")
     return values, problem, time.perf_counter() - begin
 
 
@@ -113,7 +121,7 @@ def of_broker(subject: Subject) -> Iterator[Sample]:
     with open_broker(subject.app) as broker:
         states = broker.queues(QUEUES)
         dead = dead_list.count(broker.client, key=broker.prefix + dead_list.DEAD_LIST) if broker.client else 0
-        info: Json = broker.client.info("memory") if broker.client else {}
+        info = _memory(broker.client) if broker.client else {}
     for state in states:
         yield metrics.QUEUE_WAITING, (state.name,), state.waiting
         yield metrics.QUEUE_OLDEST, (state.name,), state.oldest_seconds or 0.0
@@ -127,6 +135,15 @@ def of_broker(subject: Subject) -> Iterator[Sample]:
     age = beat_age(subject.app)
     if age is not None:
         yield metrics.BEAT_AGE, (), age
+
+
+def _memory(client: redis.Redis) -> Json:
+    """What INFO says of Redis' memory, {} for a user who may not ask."""
+    try:
+        found: Json = client.info("memory")
+    except redis.exceptions.NoPermissionError:
+        return {}
+    return found
 
 
 def of_workers(subject: Subject) -> Iterator[Sample]:
