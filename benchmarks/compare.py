@@ -1,6 +1,6 @@
 """RQ, plain Celery and this product at the same work: the performance test that the requirements document sketched.
 
-    python benchmarks/compare.py                    # about eight minutes; writes docs/celery-or-rq-*.{md,png,json}
+    python benchmarks/compare.py                    # about eight minutes; writes the table and picture in docs/
     python benchmarks/compare.py --rounds 1 --sizes 100 --no-recovery --out /tmp/x
 
 Each system has a Redis of its own and two worker slots; the work is 1.6 ms of CPU a chunk and one row in SQLite. What
@@ -40,6 +40,8 @@ LATENCIES = 15
 #: Seconds after which a recovery counts as not seen.
 RECOVERY_CAP = 130.0
 ROOT = HERE.parent
+#: Between these lines of the page stands what was measured.
+BEGIN, END = "<!-- measured -->", "<!-- end of what was measured -->"
 
 
 @dataclass
@@ -106,7 +108,7 @@ def main() -> int:
     report = {"machine": machine(), "minutes": round((time.monotonic() - began) / 60, 1), "rows": rows(numbers)}
     options.out.mkdir(parents=True, exist_ok=True)
     write(report, numbers, options)
-    print((options.out / "celery-or-rq-measured.md").read_text())
+    print(markdown(report, numbers))
     return 0
 
 
@@ -253,7 +255,10 @@ def machine() -> dict[str, Any]:
 def write(report: dict[str, Any], numbers: dict[str, Numbers], options: argparse.Namespace) -> None:
     """The tables, the data and the plots."""
     options.data.write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "celery-or-rq-measured.md").write_text(markdown(report, numbers))
+    page = options.out / "celery-or-rq.md"
+    text = page.read_text() if page.exists() else f"{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n\n{markdown(report, numbers)}\n{END}{rest.partition(END)[2]}")
     plot(numbers, options.out)
 
 
@@ -283,7 +288,7 @@ def markdown(report: dict[str, Any], numbers: dict[str, Numbers]) -> str:
     for title, key in named.items():
         cells = [_plain(row[key]) for row in report["rows"]]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _plain(value: float | None) -> str:

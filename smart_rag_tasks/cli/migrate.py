@@ -55,7 +55,7 @@ def _print_assessment(report: Json) -> None:
 
     console, rq, application = output.console(), report["rq"], report["application"]
     console.print(f"RQ: {len(rq['queues'])} queues, {len(rq['workers'])} workers, {rq['payload_bytes']['jobs']} jobs.")
-    columns = ("queue", ">waiting", ">retries", ">overdue", ">failed", ">workers", ">jobs/min", ">p50 s", ">p95 s")
+    columns = ("queue", ">waiting", ">retries", ">overdue", ">failed", ">workers", ">/min", ">p50 s", ">p95 s")
     fields = [
         "name",
         "queued",

@@ -84,7 +84,7 @@ def _history(monitor: RQMonitor, queue: str) -> Json:
     ends = sorted(end for _, _, end in finished if end)
     span = ends[-1] - ends[0] if len(ends) > 1 else 0.0
     return {
-        "jobs_a_minute": round((len(ends) - 1) / span * 60, 1) if span else None,
+        "jobs_a_minute": round((len(ends) - 1) / span * 60) if span else None,
         "duration_p50": _quantile(durations, 0.5),
         "duration_p95": _quantile(durations, 0.95),
         "wait_p50": _quantile(waits, 0.5),
@@ -126,7 +126,7 @@ def _quantile(values: Sequence[float], share: float) -> float | None:
     """The nearest-rank quantile in seconds."""
     if not values:
         return None
-    return round(sorted(values)[max(0, math.ceil(share * len(values)) - 1)], 3)
+    return round(sorted(values)[max(0, math.ceil(share * len(values)) - 1)], 2)
 
 
 def _sizes(sizes: Iterable[int]) -> Json:
@@ -155,16 +155,16 @@ def _risks(report: Json, queues: Sequence[QueueStats], items: Sequence[Item]) ->
     reasons = Counter(item.reason for item in items if item.reason)
     if reasons["pickled"]:
         risks.append(
-            f"{reasons['pickled']} pickled jobs: they are not moved, and a JSON worker would fail them; let their old"
+            f"pickled jobs: {reasons['pickled']}; they are not moved, and a JSON worker would fail them; let their old"
             " workers finish them before `smart-rag-tasks rq worker` serves these queues"
         )
     if reasons["unknown function"]:
-        risks.append(f"{reasons['unknown function']} jobs of other functions on the same queues: they are left alone")
+        risks.append(f"jobs of other functions on the same queues: {reasons['unknown function']}; they are left alone")
     if reasons["unreadable"]:
-        risks.append(f"{reasons['unreadable']} jobs that cannot be read: they are left alone")
+        risks.append(f"jobs that cannot be read: {reasons['unreadable']}; they are left alone")
     for name in report["rq"]["without_scheduler"]:
         risks.append(f"{name}: scheduled jobs and no scheduler: retries never run; start a worker with a scheduler")
-    risks += [f"{queue.name}: {queue.overdue} scheduled jobs are overdue" for queue in queues if queue.overdue]
+    risks += [f"{queue.name}: scheduled jobs that are overdue: {queue.overdue}" for queue in queues if queue.overdue]
     if any(not queue.workers and queue.queued for queue in queues):
         risks.append("jobs wait on queues that no worker serves")
     risks += [

@@ -91,7 +91,7 @@ class Migration:
         for item in self.source.items():
             if item.kind == FOREIGN:
                 foreign[f"{item.function or '?'} ({item.reason})"] += 1
-            elif item.kind != UPKEEP and item.id not in running and self._is_to_move(item):
+            elif item.kind != UPKEEP and item.id not in running and self._is_to_move(item, with_runs=True):
                 kinds[item.kind] += 1
         with self.env.store.read() as connection:
             waiting = [row for row in statements.unfinished(connection, self.source.name) if self._belongs_there(row)]
@@ -101,13 +101,16 @@ class Migration:
     def _belongs_there(self, run: Any) -> bool:
         return routing.side_of(run.document_id, self.to_ratio) == self.target.name
 
-    def _is_to_move(self, item: Item) -> bool:
+    def _is_to_move(self, item: Item, *, with_runs: bool = False) -> bool:
+        """Whether an item does not belong here (any more); ``with_runs``: or will not, when its run has moved."""
         if item.kind == SINGLE:
             sides = {routing.side_of(name, self.to_ratio) for name in item.document_ids}
             return self.target.name in sides if sides else self.to_ratio in (0.0, 1.0)
         with self.env.store.read() as connection:
             run = statements.where_it_is(connection, item.run_id)
-        return run is None or run.status in TERMINAL or run.engine != self.source.name
+        if run is None or run.status in TERMINAL or run.engine != self.source.name:
+            return True
+        return with_runs and self._belongs_there(run)
 
     # -- the move
 

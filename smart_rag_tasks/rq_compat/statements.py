@@ -65,8 +65,8 @@ def mark_sent(connection: Connection, run_id: str, numbers: list[int], now: floa
 
 
 def where_it_is(connection: Connection, run_id: str) -> Any:
-    """A run's ``engine`` and ``status``, None when it is not in the store."""
-    query = select(runs.c.engine, runs.c.status).where(runs.c.run_id == run_id)
+    """A run's ``engine``, ``status`` and ``document_id``, None when it is not in the store."""
+    query = select(runs.c.engine, runs.c.status, runs.c.document_id).where(runs.c.run_id == run_id)
     return connection.execute(query).first()
 
 
