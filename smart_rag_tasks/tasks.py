@@ -47,7 +47,8 @@ class PipelineTask(BaseTask):
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> AsyncResult[Any]:
         """The run's AsyncResult. Raises InvalidInput for what cannot be taken; nothing is stored then."""
-        if "run_id" in (kwargs or {}):  # a message of ours: ids only
+        # a message of ours with ids only, or one with chunks that goes back because the store is away
+        if "run_id" in (kwargs or {}) or options.get("retries"):
             published: AsyncResult[Any] = super().apply_async(args, kwargs, *more, **options)
             return published
         wish = _wish(*(args or ()), **(kwargs or {}))
