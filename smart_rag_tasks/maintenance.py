@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +19,7 @@ from .stages import control, expiry, maintenance, regeneration
 from .stages import rescan as watching
 from .stages.environment import Environment, environment
 from .stages.exclusive import exclusive
-from .transport import batch_publishing, broker_client
+from .transport import batch_publishing, broker_client, is_redis, queue_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -33,20 +34,24 @@ REGENERATED_AT_ONCE = 200
 def sweep(self: Task[Any, Any]) -> Json:
     """Send again what was lost, end what is settled; one sweep at a time."""
     env = environment()
+    try:
+        with _only_sweep(env) as mine, queue_lengths(app) as queue_length:
+            found = maintenance.sweep(env, ENGINE, queue_length) if mine else None
+    except StoreUnavailable as error:
+        logger.warning("sweep: %s", error)
+        return {}
+    return {} if found is None else act(found)
+
+
+@contextmanager
+def _only_sweep(env: Environment) -> Iterator[bool]:
+    """True for one sweep in a period: by a key in Redis, which costs the store nothing; on RabbitMQ by the store."""
+    if not is_redis(app):
+        with exclusive(env, "sweep", env.settings.sweep_seconds) as mine:
+            yield mine
+        return
     with broker_client(app) as client:
-        key, hold = "smart_rag_tasks:sweeping", int(env.settings.sweep_seconds * 800)
-        if not client.set(key, "1", nx=True, px=hold):
-            return {}
-
-        def queue_length(queue: str) -> int:
-            return int(client.llen(queue))
-
-        try:
-            found = maintenance.sweep(env, ENGINE, queue_length)
-        except StoreUnavailable as error:
-            logger.warning("sweep: %s", error)
-            return {}
-    return act(found)
+        yield bool(client.set("smart_rag_tasks:sweeping", "1", nx=True, px=int(env.settings.sweep_seconds * 800)))
 
 
 def act(found: maintenance.Sweep) -> Json:
@@ -77,9 +82,9 @@ def rescan(self: Task[Any, Any], folder: str) -> Json:
     with exclusive(env, f"rescan:{folder}", time_held()) as mine:
         if not mine:
             return {}
-        with broker_client(app) as client:
-            intake = names.queue_of(names.INGEST_FILE)
-            scan = watching.rescan(env, folder, lambda: int(client.llen(intake)))
+        intake = names.queue_of(names.INGEST_FILE)
+        with queue_lengths(app) as queue_length:
+            scan = watching.rescan(env, folder, lambda: queue_length(intake))
         _act_on(env, scan, intake)
     if scan.problem:
         logger.warning("re-scan: %s", scan.problem)
@@ -118,6 +123,7 @@ def expire(self: Task[Any, Any]) -> Json:
         if not mine:
             return {}
         gone = asdict(expiry.expire(env))
-        with broker_client(app) as client:
-            gone["messages"] = dead_list.expire(client)
+        if is_redis(app):
+            with broker_client(app) as client:
+                gone["messages"] = dead_list.expire(client)
     return gone

@@ -8,7 +8,7 @@ Celery's part of the guard, at the level of tasks, is ``consumer``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -214,9 +214,35 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def is_redis(app: Celery) -> bool:
+    """Whether the broker is a Redis (or found through Sentinel); else it is RabbitMQ."""
+    return str(app.connection_for_read().transport.driver_type) == "redis"
+
+
+@contextmanager
+def queue_lengths(app: Celery) -> Iterator[Callable[[str], int]]:
+    """A function that says how many messages wait in a queue; 0 for one that nobody has declared yet."""
+    with app.connection_for_read() as connection:
+        if is_redis(app):
+            channel: Any = connection.default_channel
+            client = redis.Redis(connection_pool=channel.pool)
+            yield lambda queue: int(client.llen(queue))
+            return
+
+        def declared(queue: str) -> int:
+            asking: Any
+            try:
+                with connection.channel() as asking:  # an unknown queue closes its channel
+                    return int(asking.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:
+                return 0
+
+        yield declared
+
+
 @contextmanager
 def broker_client(app: Celery) -> Iterator[redis.Redis]:
-    """A client of the broker's Redis (bytes), whatever its URL means: for the functions of ``dead_list``."""
+    """A client of the broker's Redis (bytes), however its URL says that: for the functions of ``dead_list``."""
     with app.connection_for_read() as connection:
         channel: Any = connection.default_channel
         yield redis.Redis(connection_pool=channel.pool)
@@ -236,7 +262,7 @@ def batch_publishing(app: Celery) -> Iterator[Any]:
     _let_lend(app)
     producer: Any  # the stubs know no batches
     with app.producer_pool.acquire(block=True) as producer:
-        if not producer.supports_batch_publish:
+        if not producer.supports_batch_publish and is_redis(app):
             logger.warning("messages are sent one by one: remove retry_on_timeout from broker_transport_options")
         try:
             with producer.batch():
