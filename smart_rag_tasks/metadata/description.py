@@ -16,17 +16,18 @@ from .analysis import Analysis, analyze, weigh
 from .keywords import runs
 from .summary import summarize
 from .titles import choose_title
-from .words import CONTENT, WEAK, Word, join, split_words
+from .words import Word, join, split_words
 
 #: Words that a document's topics have together at the most.
-TOPIC_WORDS: Final = 36
+TOPIC_WORDS: Final = 40
 #: Characters at the document's start that are read as text.
 _READ: Final = 6000
 #: Words and phrases that are counted; the rarest go when there are twice as many.
 _KEPT: Final = 4000
-#: Characters of a document's summary; Chinese says more in one.
-_SUMMARY: Final = 240
-_CHINESE_SUMMARY: Final = 90
+#: Characters of a document's summary; Chinese says more in one. Short, because every chunk's index entry may hold it:
+#: more of it pushed the topics out of a field of 60 words, which cost a fifth of what the metadata gained.
+_SUMMARY: Final = 150
+_CHINESE_SUMMARY: Final = 56
 #: Chunks at the start that a title is taken from.
 _TITLE_CHUNKS: Final = 5
 
@@ -88,11 +89,11 @@ class _Subjects:
             self._prune()
 
     def _add(self, words: Sequence[Word]) -> None:
+        for word in words:
+            if word.topical:
+                self.counts[word.key] += 1
+                self.written.setdefault(word.key, word.text)
         for run in runs(words):
-            for word in run:
-                if _is_subject(word):
-                    self.counts[word.key] += 1
-                    self.written.setdefault(word.key, word.text)
             for phrase in _pairs_and_triples(run):
                 key = tuple([word.key for word in phrase])
                 self.phrases[key] += 1
@@ -130,15 +131,11 @@ class _Subjects:
         return around
 
 
-def _is_subject(word: Word) -> bool:
-    return word.kind is CONTENT or (word.kind is WEAK and word.tag.startswith("v") and len(word.text) > 1)
-
-
 def _pairs_and_triples(run: Sequence[Word]) -> Iterator[Sequence[Word]]:
     for start, first in enumerate(run):
-        if first.kind is CONTENT:
+        if first.topical:
             for end in range(start + 2, min(len(run), start + 3) + 1):
-                if run[end - 1].kind is CONTENT:
+                if run[end - 1].topical:
                     yield run[start:end]
 
 

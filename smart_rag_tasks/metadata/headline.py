@@ -16,7 +16,7 @@ from .words import BREAK, CONTENT, NUMBER, STOP, WEAK, Word, join
 
 #: Words of a line; Chinese words are shorter.
 GIST_WORDS: Final = 12
-TITLE_WORDS: Final = 14
+TITLE_WORDS: Final = 12
 _CHINESE_MORE: Final = 4
 #: Sentences; the best line is in one of the best sentences.
 _LOOKED_INTO: Final = 4

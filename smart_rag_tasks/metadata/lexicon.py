@@ -46,6 +46,12 @@ def chinese_stop() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def chinese_empty() -> frozenset[str]:
+    """Chinese words that are no document's topic, however often it has them; fewer than the stop words."""
+    return _words("chinese_empty.txt")
+
+
+@lru_cache(maxsize=1)
 def english_common() -> dict[str, float]:
     """Common English words and their rarity, 1.0 for the most common."""
     rarity = RARE

@@ -30,7 +30,7 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     room = limit
     for _ in range(sentences):
         fitting = [place for place in range(len(keys)) if _fits(analysis, place, chosen, room)]
-        scores = [_score(analysis, place, keys[place], covered) for place in fitting]
+        scores = [_score(analysis, place, keys[place], covered) * _room(analysis, place, room) for place in fitting]
         if not any(scores):
             break
         best = fitting[scores.index(max(scores))]
@@ -44,6 +44,11 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
 def _fits(analysis: Analysis, place: int, chosen: list[int], room: int) -> bool:
     """Whether the sentence can still be taken; the first one may be too long, it is cut."""
     return place not in chosen and (not chosen or len(analysis.sentences[place]) <= room)
+
+
+def _room(analysis: Analysis, place: int, room: int) -> float:
+    """Less for a sentence that has to be cut."""
+    return min(1.0, room / len(analysis.sentences[place]))
 
 
 def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:

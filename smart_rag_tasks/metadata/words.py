@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from .lexicon import RARE, chinese_stop, english_common, english_plurals, english_stop, english_weak, function_words
+from .lexicon import (
+    RARE,
+    chinese_empty,
+    chinese_stop,
+    english_common,
+    english_plurals,
+    english_stop,
+    english_weak,
+    function_words,
+)
 
 #: Kinds of words. CONTENT may be a keyword, WEAK may stand inside one, STOP and BREAK end it, NUMBER may follow.
 CONTENT, WEAK, NUMBER, STOP, BREAK = "content", "weak", "number", "stop", "break"
@@ -33,6 +42,8 @@ class Word(NamedTuple):
     parts: bool = False
     #: Whether it may be (part of) a name: written with a capital, or tagged as one.
     named: bool = False
+    #: Whether it tells what a whole document is about if the document comes back to it.
+    topical: bool = False
 
 
 _LATIN: Final = re.compile(r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]")
@@ -51,6 +62,8 @@ _MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "
 _NEVER_FIRST: Final = frozenset({"k", "x"})
 #: Tags of words that end a compound only where the text repeats it (消息投递, 可见性超时).
 LOOSE_TAGS: Final = frozenset({"v", "vi", "b"})
+#: First letters of the tags that a document's topics may have: nouns, verbs, adjectives, idioms, abbreviations.
+_TOPICAL_TAGS: Final = frozenset("nvabijlszt")
 #: English words in -ed that are no participles.
 _NOUNS_IN_ED: Final = frozenset(
     {"breed", "hundred", "sacred", "speed", "naked", "embed", "wicked", "indeed", "crossbreed"}
@@ -82,7 +95,7 @@ def _latin_word(text: str, language: str) -> Word:
     parts = len(key) > 4 and key.endswith("ed") and key not in _NOUNS_IN_ED and text.islower()
     if lower in english_weak() or key in english_weak() or (lower.endswith("ly") and text.islower()):
         return Word(text, key, WEAK, parts=parts, named=named)
-    return Word(text, key, CONTENT, opens=True, closes=True, parts=parts, named=named)
+    return Word(text, key, CONTENT, opens=True, closes=True, parts=parts, named=named, topical=True)
 
 
 @lru_cache(maxsize=1)
@@ -103,12 +116,14 @@ def _chinese_word(text: str) -> Word:
     if tag == "m":
         return Word(text, text, NUMBER, tag)
     subject = tag in _SUBJECT_TAGS
-    if (subject or tag in _MODIFIER_TAGS) and text not in chinese_stop():
-        kind = CONTENT if subject and len(text) > 1 else WEAK
-        named = tag in NAME_TAGS and len(text) > 1
-        closes = subject or tag == "k" or (tag in LOOSE_TAGS and len(text) > 1)
-        return Word(text, text, kind, tag, opens=tag not in _NEVER_FIRST, closes=closes, named=named)
-    return Word(text, text, WEAK if subject else STOP, tag, opens=subject, closes=subject)
+    named = tag in NAME_TAGS and len(text) > 1
+    topical = tag[0] in _TOPICAL_TAGS and len(text) > 1 and text not in chinese_empty()
+    word = Word(text, text, STOP, tag, opens=subject, closes=subject, named=named, topical=topical)
+    if text in chinese_stop() or not (subject or tag in _MODIFIER_TAGS):
+        return word._replace(kind=WEAK if subject else STOP, named=False)
+    closes = subject or tag == "k" or (tag in LOOSE_TAGS and len(text) > 1)
+    kind = CONTENT if subject and len(text) > 1 else WEAK
+    return word._replace(kind=kind, opens=tag not in _NEVER_FIRST, closes=closes)
 
 
 def _foreign_word(text: str) -> Word:

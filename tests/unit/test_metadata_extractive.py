@@ -112,9 +112,8 @@ def test_a_text_that_says_nothing_has_empty_metadata(text: str) -> None:
 
 def test_a_short_chunk_has_a_gist_of_words_that_it_has_in_another_form() -> None:
     gist = metadata_of("The settlers built three settlements. Two children wrote about the invasion.").gist
-    assert {"settle", "build", "child", "write"} <= set(gist.split(", "))
-    gist = metadata_of("国家橄榄球联盟的总部在纽约。").gist
-    assert "橄榄球" in gist or "联盟" in gist
+    assert {"settler", "settle", "child", "write", "invade"} <= set(gist.split(", "))
+    assert "橄榄" in metadata_of("国家橄榄球联盟的总部在纽约。").gist
 
 
 def test_plurals_count_as_one_word() -> None:
