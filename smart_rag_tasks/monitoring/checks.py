@@ -142,9 +142,10 @@ def beat(subject: Subject) -> str:
 
 def beat_age(app: Celery) -> float | None:
     """Seconds since beat's last tick, None if none is known; raises BrokerUnreachable."""
-    from ..schedules import beat_tick
+    from ..schedules import beat_tick, use_sentinel
 
     try:
+        use_sentinel(app)
         connection: redis.Redis = get_redis(app)
         connection.connection_pool.connection_kwargs.update(QUICK, retry=Retry(NoBackoff(), 0))
         tick = beat_tick(app)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,6 +183,23 @@ def test_beat_finds_redis_through_sentinel(stack: Stack, new_beat: NewBeat) -> N
         beat = new_beat(stack, 'broker_transport_options["master_name"] = "ours"')
         wait_until(lambda: sent(beat, "sweep") >= 2, what="the sweeps")
         assert "sweep" in entries(redis_of(stack))
+        assert age_of_beat(stack) < 10
+
+
+def age_of_beat(stack: Stack) -> float:
+    """What the health check sees, in a process that knows Redis through Sentinel only."""
+    program = "from smart_rag_tasks import app; from smart_rag_tasks.monitoring.checks import beat_age"
+    python_path = f"{stack.home}{os.pathsep}{stack.env['PYTHONPATH']}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(beat_age(app))"],
+        env=os.environ | stack.env | {"CELERY_CONFIG_MODULE": "quick_beat_config", "PYTHONPATH": python_path},
+        cwd=stack.home,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 @contextmanager
