@@ -56,6 +56,6 @@ def weigh(counts: Counter[str]) -> dict[str, float]:
     }
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8192)
 def _rareness(key: str) -> float:
     return math.pow(rarity(key), _RARITY_POWER)

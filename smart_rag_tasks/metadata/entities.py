@@ -89,7 +89,7 @@ def _names(analysis: Analysis) -> Iterator[Entity]:
                 yield entity
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _chinese(word: Word) -> Entity | None:
     kind = _TAGGED[word.tag]
     if kind == "person" and not _person_like(word.text):
@@ -144,7 +144,7 @@ def _is_name(word: Word, *, first: bool) -> bool:
     return not first or rarity(word.key) > 2 or word.text in places()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _kind(name: tuple[str, ...]) -> str:
     lower = [part.lower() for part in name]
     telling = name_words()

@@ -45,7 +45,7 @@ def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
     return list(found)[:limit]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def _forms(word: Word) -> tuple[str, ...]:
     if word.tag and word.tag != "eng":
         return _parts(word.text)
@@ -65,7 +65,6 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part for part in engine.cut_all(text) if 1 < len(part) < len(text) and part not in chinese_stop())
 
 
-@lru_cache(maxsize=16_384)
 def base_form(word: str) -> str:
     """An English verb's or noun's base form, the word itself when no rule leads to a common word."""
     if word in english_verbs():
@@ -89,7 +88,6 @@ def _inflected(word: str) -> list[str]:
     return []
 
 
-@lru_cache(maxsize=16_384)
 def origin(word: str) -> str:
     """The common word that an English word was derived from (``settlement`` → ``settle``), else the word itself."""
     if word.isascii() and len(word) > 5:

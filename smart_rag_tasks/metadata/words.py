@@ -20,6 +20,8 @@ from .lexicon import (
 
 #: Kinds of words. CONTENT may be a keyword, WEAK may stand inside one, STOP and BREAK end it, NUMBER may follow.
 CONTENT, WEAK, NUMBER, STOP, BREAK = "content", "weak", "number", "stop", "break"
+#: Words that are kept, of each kind of question about them: some 4 MB in all, and most words of a text are among them.
+_CACHED: Final = 8192
 #: Tag of a hyphen or middle dot inside a name.
 JOINER: Final = "-"
 
@@ -79,7 +81,7 @@ def split_words(sentence: str, language: str) -> list[Word]:
     return [_latin_word(text, language) for text in _LATIN.findall(sentence)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_CACHED)
 def _latin_word(text: str, language: str) -> Word:
     if len(text) == 1 and not text.isalnum():
         return Word(text, text, BREAK)
@@ -106,7 +108,7 @@ def rjieba() -> Any:
     return engine
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=_CACHED)
 def _chinese_word(text: str) -> Word:
     if not _HAN.search(text):
         return _foreign_word(text)
@@ -136,7 +138,7 @@ def _foreign_word(text: str) -> Word:
     return word._replace(tag="eng", parts=False)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_CACHED)
 def rarity(key: str) -> float:
     """How little everyday a word is: 1 for common words to 3 for those outside the common ones."""
     if not _HAN.search(key):
@@ -148,7 +150,6 @@ def rarity(key: str) -> float:
     return max(1.0, RARE - 0.5 * (digits - 1))
 
 
-@lru_cache(maxsize=16_384)
 def singular(word: str) -> str:
     """An English noun's singular by rule and dictionary; other words as they are."""
     if word in english_plurals():
