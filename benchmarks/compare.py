@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -38,7 +39,7 @@ SIZES = (100, 500, 1000, 2000)
 #: Single tasks whose latency is taken, one after the other, in each round.
 LATENCIES = 15
 #: Seconds after which a recovery counts as not seen.
-RECOVERY_CAP = 130.0
+RECOVERY_CAP = 100.0
 ROOT = HERE.parent
 #: Between these lines of the page stands what was measured.
 BEGIN, END = "<!-- measured -->", "<!-- end of what was measured -->"
@@ -99,6 +100,7 @@ class CpuMeter:
 
 def main() -> int:
     """Measure and write."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     options = _options()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
@@ -116,8 +118,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--cap", type=float, default=4.0, help="seconds for one round of one system and size")
-    parser.add_argument("--minutes", type=float, default=6.0, help="no further round begins after that")
+    parser.add_argument("--cap", type=float, default=2.5, help="seconds for one round of one system and size")
+    parser.add_argument("--minutes", type=float, default=4.0, help="no further round begins after that")
     parser.add_argument("--no-recovery", dest="recovery", action="store_false")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--data", type=Path, default=ROOT / "smart_rag_tasks" / "rq_compat" / "measured.json")
@@ -151,7 +153,6 @@ def one_round(system: System, numbers: Numbers, options: argparse.Namespace) -> 
             ("tasks", system.submit_tasks, system.count_chunks),
             ("documents", system.submit_documents, system.count_documents),
         ):
-            system.drop_work()
             before = system.count(query)
             with CpuMeter(system) as meter:
                 begin = time.perf_counter()
@@ -159,11 +160,15 @@ def one_round(system: System, numbers: Numbers, options: argparse.Namespace) -> 
                 submitter.start()
                 done = system.wait(query, before + size, options.cap) - before
                 seconds = time.perf_counter() - begin
+            system.enough.set()
             numbers.rates[kind, size].append(done / seconds)
             if kind == "tasks" and done:
                 numbers.cpu.append(meter.seconds / done)
                 numbers.memory.append(memory(system))
             submitter.join(60)
+            system.enough.clear()
+            if done < size:  # cut off: what still waits must not weigh on the next one
+                system.drop_work()
 
 
 def latency(system: System, tag: str) -> float:

@@ -9,10 +9,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psutil
 
+from smart_rag_tasks import child
 from smart_rag_tasks.names import QUEUES
 from smart_rag_tasks.redis_server import RedisServer
 
@@ -42,6 +44,8 @@ class System:
         self.home, self.redis = home, RedisServer(home / "redis")
         self.database = home / "results.db"
         self.worker: subprocess.Popen[bytes] | None = None
+        #: Set when a round is cut off: what was not submitted yet, is not.
+        self.enough = Event()
         self.env = {**os.environ, "PYTHONPATH": str(HERE), "COMPARE_DB": str(self.database)}
 
     def start(self) -> None:
@@ -61,10 +65,8 @@ class System:
 
     def start_worker(self) -> None:
         """The workers, in a process group of their own."""
-        with (self.home / "worker.log").open("ab") as log:
-            self.worker = subprocess.Popen(
-                self.command(), env=self.env, stdout=log, stderr=log, cwd=self.home, start_new_session=True
-            )
+        with (self.home / "worker.log").open("ab") as log:  # it dies with us, whatever kills us
+            self.worker = child.spawn(self.command(), env=self.env, cwd=self.home, output=log)
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -76,6 +78,8 @@ class System:
     def submit_documents(self, tag: str, count: int) -> None:
         """``count`` documents of CHUNKS chunks: without a pipeline, their chunks."""
         for number in range(count):
+            if self.enough.is_set():
+                return
             self.submit_chunks(f"{tag}-{number}", [chunk(f"{tag}-{number}", place) for place in range(CHUNKS)])
 
     def submit_chunks(self, document: str, chunks: list[dict[str, str]]) -> None:
@@ -148,6 +152,8 @@ class RQAsWritten(System):
     def submit_chunks(self, document: str, chunks: list[dict[str, str]]) -> None:
         queue = self.queue()
         for item in chunks:
+            if self.enough.is_set():
+                return
             queue.enqueue(
                 "compare_work.generate_metadata_for_chunk",
                 item["chunk_id"],
@@ -208,6 +214,8 @@ class CeleryAsWritten(System):
         from compare_work import generate_metadata_for_chunk_celery as task
 
         for item in chunks:
+            if self.enough.is_set():
+                return
             task.delay(item["chunk_id"], item["text"], document)
 
     def submit_tasks(self, tag: str, count: int) -> None:
@@ -249,6 +257,8 @@ class Product(System):
         from smart_rag_tasks.tasks import generate_metadata_for_chunk as task
 
         for number in range(count):
+            if self.enough.is_set():
+                return
             item = chunk(tag, number)
             task.delay(item["chunk_id"], item["text"], tag)
 
