@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
 from threading import Thread
@@ -116,7 +116,7 @@ def examine(subject: Subject, document_id: str | None = None, limit: float = LIM
     deadline = time.monotonic() + limit
     looks = {name: _in_background(check, subject) for name, check in ALL_CHECKS.items()}
     documents = _in_background(_documents, subject, document_id)
-    found = [_finding(name, look, deadline) for name, look in looks.items()]
+    found = _accounted([_finding(name, look, deadline) for name, look in looks.items()])
     try:
         return Report(found, documents.result(max(0.0, deadline - time.monotonic())))
     except Late:
@@ -151,12 +151,20 @@ def _finding(name: str, look: Future[str], deadline: float) -> Finding:
         return Finding(name, State.WRONG, str(error), error.command)
     except (BrokerUnreachable, StoreUnavailable) as error:
         if name not in AWAY:
-            return Finding(name, State.UNKNOWN, "could not be looked at: see above")
+            return Finding(name, State.UNKNOWN, str(error), known)
         return Finding(name, State.WRONG, str(error), _quoted(str(error)) or known)
     except SmartRagError as error:
         return Finding(name, State.WRONG, str(error), _quoted(str(error)) or known)
     except Exception as error:  # a check that breaks is a failed check, whatever it stumbled over
         return Finding(name, State.WRONG, f"{type(error).__name__}: {error}", known)
+
+
+def _accounted(found: Sequence[Finding]) -> list[Finding]:
+    """What could not be looked at is unknown only if another line says what is away; else it is what is wrong."""
+    if any(it.name in AWAY and it.state is State.WRONG for it in found):
+        seen = "could not be looked at: see above"
+        return [replace(it, detail=seen, command="") if it.state is State.UNKNOWN else it for it in found]
+    return [replace(it, state=State.WRONG) if it.state is State.UNKNOWN else it for it in found]
 
 
 def _quoted(sentence: str) -> str:

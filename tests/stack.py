@@ -108,6 +108,9 @@ class Stack:
             app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = app.conf.result_backend = url
             app._local.__dict__.pop("backend", None)
             app._backend_cache = None
+            app.conf.redbeat_redis_url = url
+            for name in ("redbeat_redis", "redbeat_conf"):  # what RedBeat keeps on the app
+                app.__dict__.pop(name, None)
 
     def start_worker(
         self, *words: str, queues: Sequence[str] = QUEUES, name: str = "", wait: bool = True, **settings: Any
