@@ -1,13 +1,14 @@
-"""docs/reference/tasks.md and README say of tasks, queues, retries and results what the code says."""
+"""docs/reference/tasks.md and docs/design.md say of tasks, queues, retries and floors what the code says."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
+import tomllib
 
 from celery import Task
-from prose import ROOT, table
+from prose import ROOT, blocks, table
 
 from smart_rag_tasks import app, names
 from smart_rag_tasks.models import TERMINAL, FinalResult
@@ -63,3 +64,25 @@ def spelt(task: Task[..., object]) -> str:
         shown = f'"{default}"' if isinstance(default, str) else repr(default)
         words.append(parameter.name if default is parameter.empty else f"{parameter.name}={shown}")
     return ", ".join(words)
+
+
+def test_the_floors_of_the_design_are_the_contract_that_is_checked() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert "\n".join(layers) + "\n" in [block.text for block in blocks(text, "text")]
+
+
+def test_the_modules_that_the_design_names_exist() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)*\w+(?:\.py|/))`", text))
+    assert len(named) > 20
+    assert not [name for name in named if not ((ROOT / "smart_rag_tasks" / name).exists() or (ROOT / name).exists())]
+
+
+def test_every_package_that_is_needed_stands_among_the_decisions() -> None:
+    text = (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = {re.split(r"[\[<>=;]", line)[0] for line in settings["project"]["dependencies"]}
+    shown = {name for row in table(text, "## Dependencies") for name in row[0].split(", ")}
+    assert needed == shown
