@@ -32,7 +32,7 @@ demo: $(VENV)/.run  ## Run the pipeline over examples/documents: embedded Redis,
 	@$(BIN)/smart-rag-tasks run examples/documents
 
 test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 4 minutes)
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 test-unit: $(VENV)/.dev  ## The tests that need no server (seconds)
 	@$(BIN)/pytest tests/unit tests/architecture
