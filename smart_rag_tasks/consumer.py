@@ -6,8 +6,10 @@ Set as ``worker_consumer``. What is wrong with a message before Celery sees it i
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from celery import signals
@@ -17,11 +19,12 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils.json import dumps
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from .envelopes import task_problem
-from .names import ALIASES
 from .errors import ForgedPayload
 from .instrumentation import context
+from .names import ALIASES
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +41,34 @@ def _translate(message: Any) -> None:
         message.headers["task"] = ALIASES[name]
 
 
+#: What ends a plain worker and is as good as a lost connection: the connection is lost while the worker says hello to
+#: others (StopIteration); a child died while there was none (ValueError: its file descriptor is None); Redis is full,
+#: or a replica for now, and does not take the note that a message is in work.
+_LOST_IN_DISGUISE: Final = (StopIteration, ValueError, OutOfMemoryError, ReadOnlyError)
+
+#: Seconds until the next try: each one may take a message that then only the sweep brings back.
+_PAUSE: Final = 2.0
+
+
+class Reconnecting(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no stubs
+    """Celery's steps of a consumer; those errors make it connect again, where they would end the worker."""
+
+    def start(self, parent: Any) -> None:
+        """Run until the connection is lost, or the worker is to stop."""
+        try:
+            super().start(parent)
+        except _LOST_IN_DISGUISE as error:
+            logger.warning("the consumer broke off (%r); connecting again", error)
+            time.sleep(_PAUSE)
+            with suppress(Exception):  # dead children are replaced: else the next round would end at the same one
+                parent.pool.maintain_pool()
+            raise ConnectionError("the consumer broke off") from error
+
+
 class GuardedConsumer(Consumer):
     """Puts aside, and takes from the queue, each message that plain Celery drops, dies of or is restarted by."""
 
+    Blueprint = Reconnecting
     connection_errors: tuple[type[Exception], ...]
     controller: Any
     event_dispatcher: Any
