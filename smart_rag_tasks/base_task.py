@@ -8,11 +8,15 @@ from typing import Any
 from celery import Task
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.asynchronous import get_event_loop
 
 from .arguments import shown, shown_message, shown_result
 from .transport import batch_publishing
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a child killed at its time limit has to die: its message must not find the lease in living hands.
+DYING = 1.0
 
 
 class StoreBackedRequest(Request):
@@ -52,7 +56,11 @@ class StoreBackedRequest(Request):
             return
         task_ready(self)
         logger.error("%s[%s] was killed at its time limit of %s s", self.name, self.id, timeout)
-        self.reject(requeue=True)
+        hub = get_event_loop()
+        if hub is None:
+            self.reject(requeue=True)
+        else:
+            hub.call_later(DYING, self.reject, True)
 
 
 class BaseTask(Task[Any, Any]):

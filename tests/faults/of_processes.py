@@ -48,7 +48,7 @@ def soft_shutdown(ground: Ground) -> Outcome:
     worker.wait(30)
     ground.stack.workers.remove(worker)
     ground.start_worker()
-    outcome = ground.end(30)
+    outcome = ground.end(40)
     assert 0 == outcome.repeats, outcome
     return outcome
 

@@ -31,7 +31,7 @@ TABLE = (
     Row("kill-child", "kill -9 a pool child", "≤ 10 s", of_processes.kill_child),
     Row("kill-worker", "kill -9 the whole worker, a new one starts", "≤ 30 s", of_processes.kill_worker),
     Row("kill-parent", "kill -9 the parent only, a new one starts", "≤ 30 s", of_processes.kill_parent),
-    Row("sigterm", "SIGTERM (docker stop) with batches at work", "0 repeats, ≤ 30 s", of_processes.soft_shutdown),
+    Row("sigterm", "SIGTERM (docker stop) with batches at work", "0 repeats, ≤ 40 s", of_processes.soft_shutdown),
     Row("redis-killed", "Redis killed, back in 3 s with its AOF", "≤ 20 s", of_redis.killed),
     Row("redis-empty", "Redis killed, back in 3 s empty", "≤ 30 s", of_redis.restarted_empty),
     Row("flushall", "FLUSHALL in mid-run", "≤ 30 s", of_redis.flushed),
