@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from kombu import transport as transports
 from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined]  # newer than the stubs
 from kombu.exceptions import OperationalError as KombuError
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
@@ -172,6 +173,24 @@ class GuardedQoS(kombu_redis.QoS):
     """kombu's list of unacknowledged messages; an unreadable one stops neither the sweep nor a worker's start."""
 
     channel: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Messages whose work is done and that Redis still holds: told with the next one.
+        self._owed: list[str] = []
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge; a message that Redis could not be told of must not hold its worker's slot for ever."""
+        try:
+            super().ack(delivery_tag)
+        except (redis.RedisError, OSError):
+            virtual.QoS.ack(self, delivery_tag)
+            self._owed.append(delivery_tag)
+            raise
+        with suppress(redis.RedisError, OSError):
+            while self._owed:
+                self._remove_from_indices(self._owed[-1]).execute()  # type: ignore[attr-defined]  # not in the stubs
+                self._owed.pop()
 
     def restore_by_tag(self, tag: str, client: Any | None = None, leftmost: bool = False) -> None:
         try:
