@@ -55,9 +55,7 @@ class TestFindServer:
         found = find_server()
         assert (tmp_path / "redis-server", "7.0.15", "PATH") == (found.path, found.version, found.origin)
 
-    def test_takes_the_wheel_when_path_has_an_old_one(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_takes_the_wheel_when_path_has_an_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fake_server(tmp_path, "6.0.16")
         monkeypatch.setenv("PATH", str(tmp_path))
         found = find_server()
@@ -176,9 +174,7 @@ time.sleep(60)
 
 class TestLifeAndDeath:
     def owner(self, folder: Path) -> tuple[subprocess.Popen[str], int, int]:
-        owner = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE, text=True
-        )
+        owner = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE, text=True)
         assert owner.stdout is not None
         port, pid = owner.stdout.readline().split()
         return owner, int(port), int(pid)
