@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         connection: Any
 
         def _connparams(self, asynchronous: bool = False) -> dict[str, Any]: ...
+        def _put(self, queue: str, message: Any, **kwargs: Any) -> None: ...
         def _create_client(self, asynchronous: bool = False) -> Any: ...
         def _deliver_fanout_message(self, message: Any, exchange: str) -> bool: ...
         def _do_restore_message(
@@ -60,6 +61,10 @@ UNFIT: Final = (ValueError, TypeError, AttributeError, RecursionError)
 
 #: What publishing raises while the broker is away or takes nothing.
 BROKER_AWAY: Final = (BrokerUnreachable, KombuError, redis.RedisError, OSError)
+
+#: How the queues of answers to remote control commands end, and the seconds that they are kept.
+REPLIES: Final = ".reply.celery.pidbox"
+REPLIES_KEPT: Final = 300
 
 #: Stands for the queue of a message that does not say where it came from.
 UNACKNOWLEDGED: Final = "unacked"
@@ -102,6 +107,15 @@ class Guard(_Base):
                 dead_list.bury(client, queue, reason, raw, key=self.global_keyprefix + dead_list.DEAD_LIST)
         except redis.RedisError as error:
             logger.error("message not kept queue=%r error=%s", queue, type(error).__name__)  # noqa: TRY400
+
+    # -- to a queue
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        """An answer to a remote control command whose asker has gone meanwhile would lie there for ever."""
+        super()._put(queue, message, **kwargs)
+        if queue.endswith(REPLIES):
+            with self.conn_or_acquire() as client:
+                client.expire(queue, REPLIES_KEPT)
 
     # -- from a queue: BRPOP's reply is looked at before kombu gets it; None tells kombu that nothing came
 
