@@ -48,15 +48,23 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A Stack with a running worker and the ledger generator, once on SQLite and once on PostgreSQL."""
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """What `live` hands out: one for the session. Its environment is a test's own, else later tests would see it."""
     store = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
     with Stack(tmp_path_factory.mktemp(f"live-{request.param}"), store) as stack:
         stack.ledger_generator()
         stack.configure(**QUICK)
-        stack.enter_environment()
         stack.start_worker()
+        stack.leave_environment()
         yield stack
+
+
+@pytest.fixture
+def live(running: Stack) -> Iterator[Stack]:
+    """A Stack with a running worker and the ledger generator, once on SQLite and once on PostgreSQL."""
+    running.enter_environment()
+    yield running
+    running.leave_environment()
 
 
 @pytest.fixture
