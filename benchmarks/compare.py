@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,6 +59,19 @@ class Numbers:
     cpu: list[float] = field(default_factory=list)
     #: Seconds; None: not seen within RECOVERY_CAP; -1: not measured.
     recovery: float | None = -1.0
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        rates = [[kind, size, values] for (kind, size), values in self.rates.items()]
+        return {"rates": rates, "latencies": self.latencies, "memory": self.memory, "cpu": self.cpu}
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Take in what another process measured."""
+        for kind, size, values in found["rates"]:
+            self.rates[kind, size] += values
+        self.latencies += found["latencies"]
+        self.memory += found["memory"]
+        self.cpu += found["cpu"]
 
 
 class CpuMeter:
@@ -102,6 +116,9 @@ def main() -> int:
     """Measure and write."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     options = _options()
+    if options.one:
+        alone(options)
+        return 0
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         numbers = measure(Path(folder), options, began)
@@ -121,27 +138,48 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cap", type=float, default=2.5, help="seconds for one round of one system and size")
     parser.add_argument("--minutes", type=float, default=4.0, help="no further round begins after that")
     parser.add_argument("--no-recovery", dest="recovery", action="store_false")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--only-recovery", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--data", type=Path, default=ROOT / "smart_rag_tasks" / "rq_compat" / "measured.json")
     return parser.parse_args()
 
 
 def measure(folder: Path, options: argparse.Namespace, began: float) -> dict[str, Numbers]:
-    """All rounds."""
+    """All rounds; each system's in a process of its own: what a client library keeps would go to the next one."""
     numbers = {kind.name: Numbers() for kind in SYSTEMS}
     for number in range(options.rounds):
         if time.monotonic() - began > options.minutes * 60:
             break
-        order = random.Random(number).sample(SYSTEMS, len(SYSTEMS))
-        for kind in order:
-            system = kind(folder / f"{number}-{kind.__name__}")
-            system.start()
-            try:
-                one_round(system, numbers[kind.name], options)
-            finally:
-                system.stop()
+        for kind in random.Random(number).sample(SYSTEMS, len(SYSTEMS)):
+            words = ["--sizes", *map(str, options.sizes), "--cap", str(options.cap)]
+            found = in_a_process(kind, folder / f"{number}-{kind.__name__}", *words)
+            numbers[kind.name].add(found)
             print(f"round {number + 1}, {kind.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return numbers
+
+
+def in_a_process(kind: type[System], home: Path, *words: str) -> Any:
+    """What this program prints for one system."""
+    argv = [sys.executable, __file__, "--one", kind.__name__, "--home", str(home), *words]
+    return json.loads(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def alone(options: argparse.Namespace) -> None:
+    """One system's round, or its recovery, as JSON on standard output."""
+    system = next(kind for kind in SYSTEMS if kind.__name__ == options.one)(options.home)
+    system.start()
+    try:
+        if options.only_recovery:
+            system.submit_chunks("recover", [{"chunk_id": "c0", "text": f"slow 3 {chunk('recover', 0)['text']}"}])
+            print(json.dumps(recovery(system)))
+        else:
+            numbers = Numbers()
+            one_round(system, numbers, options)
+            print(json.dumps(numbers.plain()))
+    finally:
+        system.stop()
 
 
 def one_round(system: System, numbers: Numbers, options: argparse.Namespace) -> None:
@@ -195,13 +233,12 @@ def memory(system: System) -> float:
 def recoveries(folder: Path, numbers: dict[str, Numbers]) -> None:
     """Side by side: they mostly wait."""
     with ThreadPoolExecutor(len(SYSTEMS)) as pool:
-        systems = [kind(folder / f"recovery-{kind.__name__}") for kind in SYSTEMS]
-        for system in systems:  # one after the other: `prepare` sets this process's environment
-            system.start()
-            system.submit_chunks("recover", [{"chunk_id": "c0", "text": f"slow 3 {chunk('recover', 0)['text']}"}])
-        for system, seconds in zip(systems, pool.map(recovery, systems), strict=True):
-            numbers[system.name].recovery = seconds
-            system.stop()
+        jobs = {
+            kind.name: pool.submit(in_a_process, kind, folder / f"recovery-{kind.__name__}", "--only-recovery")
+            for kind in SYSTEMS
+        }
+        for name, job in jobs.items():
+            numbers[name].recovery = job.result()
 
 
 def recovery(system: System) -> float | None:
