@@ -44,7 +44,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def beat(running: Stack) -> Iterator[Beat]:
     """A beat beside it."""
     beat = Beat(running, "beat")
-    beat.waits_for("Sending due task")
+    client = redis.Redis.from_url(running.env["REDIS_URL"])
+    wait_until(lambda: client.get(names.BEAT_TICK), what="the first tick")  # it comes after what is due was sent
     yield beat
     beat.process.send_signal(signal.SIGCONT)
     beat.stop()

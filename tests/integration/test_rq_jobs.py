@@ -44,6 +44,7 @@ def test_delay_follows_the_switch_and_its_result_arrives(rq: Stack, document_id:
     result = process_document_pipeline.delay(document_id, chunks_of("one", "two"))
     assert result.get(timeout=30)["final_status"] == "completed"
     job = Job.fetch(job_id_of(result.id), connection=connect(), serializer=JSONSerializer)
+    wait_until(job.return_value, what="the job's own end")  # the document's end is told before it
     assert job.return_value()["processed_chunks"] == 2
 
 
