@@ -287,7 +287,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[2], 1),
+        "load": round(os.getloadavg()[2], 1),  # of the last 15 minutes, when it is written
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "versions": {name: version(name) for name in packages},
@@ -309,8 +309,8 @@ def markdown(report: dict[str, Any], numbers: dict[str, Numbers]) -> str:
     there = report["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in there["versions"].items())
     lines = [
-        f"Measured {there['date']} on {there['cores']} cores ({there['system']}, Python {there['python']}, load average"
-        f" {there['load_before']} before), {versions}.",
+        f"Measured {there['date']} on {there['cores']} cores ({there['system']}, Python {there['python']}; load average"
+        f" of the last 15 minutes {there['load']}, other work included), {versions}.",
         f"Medians of {_rounds(numbers)} interleaved rounds, min–max behind.",
         "",
         "| finished a second | " + " | ".join(numbers) + " |",
