@@ -30,6 +30,7 @@ RESERVE = {
     "exists": "kombu, for the binding of a queue that expired; Celery, for a chord whose end is claimed twice",
     "ltrim": "the history of alerts",
     "mget": "Celery, for the results of a group",
+    "pexpire": "RedBeat, when beat keeps its lock for longer than a quick test lasts; kombu, for a queue that expires",
     "punsubscribe": "a worker with gossip, when it stops",
     "unwatch": "redis-py, when a watched transaction is given up",
 }
