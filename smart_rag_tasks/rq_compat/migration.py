@@ -57,7 +57,7 @@ class Migration:
         self.source: Side = rq if direction == "forward" else celery
         self.target: Side = celery if direction == "forward" else rq
         self.moved: Counter[str] = Counter()
-        self.paused_at = self.resumed_at = 0.0
+        self.paused_seconds = 0.0
 
     # -- before
 
@@ -187,7 +187,7 @@ class Migration:
         return f"switch: {self.to_ratio:.0%} of new documents go to Celery, the rest to RQ"
 
     def _stop(self, state: State) -> str:
-        self.paused_at = time.monotonic()
+        state.paused_at = state.paused_at or time.time()
         state.consumers = state.consumers or self.source.stop_intake()
         if state.consumers:  # again, if they were cancelled by a move that was killed: a worker may have restarted
             self.source.stop_intake()
@@ -254,7 +254,7 @@ class Migration:
         """Foreign tasks, and messages from producers without the store, find workers again."""
         with suppress(RedisError, OperationalError, OSError):  # the next call gives them back
             self.source.resume_intake(state.consumers)
-        self.resumed_at = time.monotonic()
+        self.paused_seconds = time.time() - state.paused_at if state.paused_at else 0.0
         self.tell(f"workers of {self.source.name} take what comes again")
 
     # -- after
@@ -303,7 +303,7 @@ class Migration:
             foreign=foreign,
             problems=problems,
             seconds=round(seconds, 1),
-            paused_seconds=round(self.resumed_at - self.paused_at, 1) if self.paused_at else 0.0,
+            paused_seconds=round(self.paused_seconds, 1),
         )
 
     def _messages(self) -> dict[str, int]:

@@ -58,6 +58,8 @@ class State:
     #: Consumers that were cancelled, to be given back.
     consumers: dict[str, list[str]] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
+    #: When the side that is left was first told to take nothing new; 0.0: not yet.
+    paused_at: float = 0.0
     finished_at: float | None = None
 
 
@@ -94,5 +96,5 @@ class Outcome:
     problems: tuple[str, ...]
     #: From its beginning to its end, the time that it was broken off for included.
     seconds: float
-    #: Seconds for which the losing side's workers took nothing new.
+    #: Seconds for which the losing side's workers took nothing new, the time that the move was broken off for included.
     paused_seconds: float

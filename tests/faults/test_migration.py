@@ -28,7 +28,7 @@ from smart_rag_tasks.rq_compat.rq_side import RQSide
 
 #: Documents in all, and a second: more than the workers can do, so that there is a backlog to move.
 DOCUMENTS, RATE = 200, 5.0
-SECONDS_A_CHUNK = 0.06
+SECONDS_A_CHUNK = 0.15
 
 
 def start_load(stack: Stack) -> tuple[subprocess.Popen[bytes], Path]:
