@@ -28,6 +28,7 @@ LOGIN = "desk:only-for-the-test"
 #: Rights that these tests have no use for, and who has.
 RESERVE = {
     "exists": "kombu, for the binding of a queue that expired; Celery, for a chord whose end is claimed twice",
+    "lindex": "the age of a queue's oldest message, when one waits at that moment",
     "ltrim": "the history of alerts",
     "mget": "Celery, for the results of a group",
     "pexpire": "RedBeat, when beat keeps its lock for longer than a quick test lasts; kombu, for a queue that expires",
