@@ -18,6 +18,7 @@ from celery.utils.functional import noop
 from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.pidbox import Node
 from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
@@ -65,6 +66,19 @@ class Reconnecting(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no 
             raise ConnectionError("the consumer broke off") from error
 
 
+class GuardedNode(Node):  # type: ignore[misc]  # no stubs
+    """A worker's end of remote control; plain Celery subscribes anew over a command that it cannot read, and what is
+    sent meanwhile is lost.
+    """
+
+    def handle_message(self, body: Any, message: Any = None) -> None:
+        """Do what the command says, when it is one and for this worker."""
+        try:
+            super().handle_message(body, message)
+        except (AttributeError, TypeError) as error:
+            logger.error("control command dropped reason=%r", f"{type(error).__name__} while it was read")  # noqa: TRY400
+
+
 class GuardedConsumer(Consumer):
     """Puts aside, and takes from the queue, each message that plain Celery drops, dies of or is restarted by."""
 
@@ -72,6 +86,10 @@ class GuardedConsumer(Consumer):
     connection_errors: tuple[type[Exception], ...]
     controller: Any
     event_dispatcher: Any
+
+    def __init__(self, *args: Any, app: Any, **kwargs: Any) -> None:
+        app.control.mailbox.node_cls = GuardedNode
+        super().__init__(*args, app=app, **kwargs)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """The function that gets each message."""

@@ -87,11 +87,13 @@ class TestMalformedMessages:
         assert 0 < client.ttl(DEAD_LIST) <= 7 * 86_400
 
     def test_broadcasts(self, client: redis.Redis, worker: Worker, app: Any) -> None:
-        for bad in [b"no JSON", b"[]", b"{}", MALFORMED["bad base64"], MALFORMED["body is a number"], raw(message({}))]:
+        bodies = [MALFORMED["body is a number"], raw(message({})), raw(message({"destination": 5}))]
+        for bad in [b"no JSON", b"[]", b"{}", MALFORMED["bad base64"], *bodies]:
             assert eventually(lambda bad=bad: client.publish("/0.celery.pidbox", bad))  # it listens soon
             assert eventually(lambda bad=bad: client.publish("/0.celeryev/worker.heartbeat", bad))
         answers = app.app.control.ping(timeout=2.0, limit=1)
         assert [next(iter(answer.values())) for answer in answers] == [{"ok": "pong"}], worker.text()[-3000:]
+        assert "Control command error" not in worker.text()  # Celery would listen anew, deaf meanwhile
         assert result_of(client, send(client, message())) == 3
 
     def test_logs_and_reasons_quote_nothing(self, client: redis.Redis, worker: Worker) -> None:
