@@ -91,7 +91,8 @@ class TestMalformedMessages:
         for bad in [b"no JSON", b"[]", b"{}", MALFORMED["bad base64"], *bodies]:
             assert eventually(lambda bad=bad: client.publish("/0.celery.pidbox", bad))  # it listens soon
             assert eventually(lambda bad=bad: client.publish("/0.celeryev/worker.heartbeat", bad))
-        answers = app.app.control.ping(timeout=2.0, limit=1)
+        with app.app.connection_for_write() as connection:  # a new one: the flush has taken what others have declared
+            answers = app.app.control.ping(timeout=5.0, limit=1, connection=connection)
         assert [next(iter(answer.values())) for answer in answers] == [{"ok": "pong"}], worker.text()[-3000:]
         assert "Control command error" not in worker.text()  # Celery would listen anew, deaf meanwhile
         assert result_of(client, send(client, message())) == 3
