@@ -66,7 +66,7 @@ class Reconnecting(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no 
             raise ConnectionError("the consumer broke off") from error
 
 
-class GuardedNode(Node):  # type: ignore[misc]  # no stubs
+class GuardedNode(Node):
     """A worker's end of remote control; plain Celery subscribes anew over a command that it cannot read, and what is
     sent meanwhile is lost.
     """
@@ -87,9 +87,9 @@ class GuardedConsumer(Consumer):
     controller: Any
     event_dispatcher: Any
 
-    def __init__(self, *args: Any, app: Any, **kwargs: Any) -> None:
-        app.control.mailbox.node_cls = GuardedNode
-        super().__init__(*args, app=app, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["app"].control.mailbox.node_cls = GuardedNode
+        super().__init__(*args, **kwargs)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """The function that gets each message."""
