@@ -46,6 +46,9 @@ class StoreBacked(_Base):
         """Whether ``result_backend_always_retry`` may repeat what ended with ``exc``."""
         return isinstance(exc, _TAKES_NOTHING) or bool(super().exception_safe_to_retry(exc))
 
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Celery subscribes to every result at its submission, wanted or not; whoever waits for one subscribes then."""
+
     def on_chord_part_return(self, request: Any, state: str, result: Any, propagate: Any = None, **kwargs: Any) -> None:
         """Count a header task, as often as it takes; if Redis stays away, the sweep ends the run."""
         count = partial(super().on_chord_part_return, request)

@@ -83,6 +83,7 @@ class Guard(_Base):
     """A mixin for kombu's Redis channels: unfit messages are put aside before anything can stumble over them."""
 
     _connection_parameters: dict[str, Any] | None = None
+    _client: Any = None
 
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_message_bytes")
     max_message_bytes = MAX_MESSAGE_BYTES
@@ -120,10 +121,14 @@ class Guard(_Base):
     # -- from a queue: BRPOP's reply is looked at before kombu gets it; None tells kombu that nothing came
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        client = super()._create_client(asynchronous)
-        if asynchronous:
-            given = client.response_callbacks.get("BRPOP", lambda reply, **options: reply)
-            client.set_response_callback("BRPOP", lambda reply, **options: self._sound(given(reply, **options)))
+        """kombu makes a new client for every command; making one costs more than most commands, so it is kept."""
+        if not asynchronous:
+            if self._client is None or self._client.connection_pool is not self.pool:
+                self._client = super()._create_client()
+            return self._client
+        client = super()._create_client(asynchronous=True)
+        given = client.response_callbacks.get("BRPOP", lambda reply, **options: reply)
+        client.set_response_callback("BRPOP", lambda reply, **options: self._sound(given(reply, **options)))
         return client
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
