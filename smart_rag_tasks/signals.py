@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any
 
@@ -25,3 +26,5 @@ def load_generator_before_fork(**_: Any) -> None:
     warm_up = getattr(made, "warm_up", None)
     if callable(warm_up):
         warm_up()
+    gc.collect()
+    gc.freeze()  # a child's collector would touch, and so copy, every page that it shares with its parent

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import redis
 from celery import Celery
-from redbeat.schedulers import get_redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import select
@@ -142,6 +141,8 @@ def beat(subject: Subject) -> str:
 
 def beat_age(app: Celery) -> float | None:
     """Seconds since beat's last tick, None if none is known; raises BrokerUnreachable."""
+    from redbeat.schedulers import get_redis
+
     from ..schedules import beat_tick, use_sentinel
 
     try:
