@@ -70,11 +70,12 @@ def fingerprint_of(name: str, version: str, options: Mapping[str, Any]) -> str:
 
 def cache_key(chunk: Chunk, document: DocumentContext, generator: MetadataGenerator) -> str:
     """sha256 (hexadecimal) over what the generator is shown, and its fingerprint."""
-    shown: list[Any] = [generator.fingerprint, chunk.text]
+    shown: list[Any] = [generator.fingerprint]
     if getattr(generator, "uses_document", False):
         shown += [list(chunk.section_path), document.title, document.language]
-    text = json.dumps(shown, ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    digest = hashlib.sha256(json.dumps(shown).encode())
+    digest.update(chunk.text.encode("utf-8", "surrogatepass"))  # JSON ends before it: the two cannot be mistaken
+    return digest.hexdigest()
 
 
 def title_of(generator: MetadataGenerator, chunks: Sequence[Chunk], hint: str) -> str:

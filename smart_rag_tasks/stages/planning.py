@@ -148,12 +148,17 @@ def batch_size(
 ) -> int:
     """Chunks a batch: ``seconds`` of work at ``cost`` seconds a chunk.
 
-    At most a quarter of a slot's share, so that slots end together, unless the whole document is one batch's work;
-    more for very large documents, to keep the number of messages below ``batches``. A model's own cap holds.
+    At most a quarter of a slot's share, and as many batches for each slot, so that slots end together, unless the
+    whole document is one batch's work; more for very large documents, to keep the number of messages below
+    ``batches``. A model's own cap holds.
     """
+    cap = min(most, own_cap or most)
     wanted = max(int(seconds / max(cost, 1e-6)), -(-chunks // batches))
-    fair = chunks if chunks <= wanted else max(1, chunks // (4 * slots))
-    return max(1, min(wanted, fair, most, own_cap or most))
+    if chunks <= wanted:
+        return max(1, min(chunks, cap))
+    wanted = max(1, min(wanted, chunks // (4 * slots), cap))
+    even = -(-chunks // (slots * round(chunks / (slots * wanted))))
+    return min(even, cap)
 
 
 def title_for(generator: MetadataGenerator, rows: Sequence[Row[Any]], hint: str) -> str:

@@ -113,5 +113,5 @@ def _check_text(chunk: Chunk, position: int, max_chars: int) -> None:
             f"{where}.text: has {len(chunk.text):,} characters, at most {max_chars:,} are allowed;"
             " split it, or raise SMART_RAG_MAX_CHUNK_CHARS"
         )
-    if "\x00" in chunk.text or _SURROGATE.search(chunk.text):
+    if "\x00" in chunk.text or (not chunk.text.isascii() and _SURROGATE.search(chunk.text)):
         raise InvalidChunks(f"{where}.text: holds a NUL or half a character (lone surrogate); remove it")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, bindparam, func, select, update
+from sqlalchemy import Connection, Row, String, bindparam, func, literal_column, select, update
 
 from ..models import ChunkState, Json
 from .engine import Store
-from .schema import batches, chunks, documents, runs
+from .schema import SHOWN, batches, chunks, documents, runs
 
 
 def look(connection: Connection, run_id: str, number: int) -> Row[Any] | None:
@@ -124,7 +124,7 @@ def pending_chunks(connection: Connection, document_id: str, run_id: str, number
 
 
 _PENDING = (
-    select(chunks)
+    select(*SHOWN, chunks.c.attempts, chunks.c.marks, chunks.c.want_key)
     .where(
         chunks.c.document_id == bindparam("b_document_id"),
         chunks.c.batch == bindparam("b_number"),
@@ -161,14 +161,18 @@ _WHERE = (
     chunks.c.state == ChunkState.PENDING.value,
 )
 
+#: Constants that are not bound anew for each row.
+_ZERO: Any = literal_column("0")
+_NOTHING: Any = literal_column("''")
+
 _DONE_COLUMNS = ("meta", "context", "generator", "fingerprint", "generated_at", "tokens")
 _DONE = (
     update(chunks)
     .where(*_WHERE)
     .values(
         {name: bindparam(f"b_{name}") for name in _DONE_COLUMNS}
-        | {"state": ChunkState.DONE.value, "meta_key": chunks.c.want_key, "marks": 0}
-        | {"error_kind": "", "error": "", "traceback": ""}
+        | {"state": literal_column(f"'{ChunkState.DONE.value}'"), "meta_key": chunks.c.want_key}
+        | {"marks": _ZERO, "error_kind": _NOTHING, "error": _NOTHING, "traceback": _NOTHING}
     )
 )
 

@@ -88,14 +88,17 @@ def _normalized(url: str) -> URL:
 
 
 def _make_engine(url: URL, full_sync: bool) -> Engine:
-    serializer = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+    codec: dict[str, Any] = {
+        "json_serializer": json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode,
+        "json_deserializer": _decoded,
+    }
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise InvalidSettings("SMART_RAG_STORE_URL: a SQLite store must be a file, workers share it")
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
-            json_serializer=serializer,
+            **codec,
             connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
         )
         event.listen(engine, "connect", partial(_prepare_sqlite, full_sync))
@@ -104,7 +107,7 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
     try:
         return create_engine(
             url,
-            json_serializer=serializer,
+            **codec,
             pool_pre_ping=True,
             pool_size=2,
             max_overflow=3,
@@ -115,6 +118,13 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
         raise InvalidSettings(
             "SMART_RAG_STORE_URL: PostgreSQL needs its driver: pip install 'smart-rag-tasks[postgres]'"
         ) from None
+
+
+def _decoded(text: str) -> Any:
+    """Most chunks have no fields of their own, and many no headings: the decoder is not asked for those."""
+    if text == "{}":
+        return {}
+    return [] if text == "[]" else json.loads(text)
 
 
 def _prepare_sqlite(full_sync: bool, connection: Any, _record: object) -> None:

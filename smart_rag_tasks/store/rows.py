@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,9 +23,14 @@ def chunk_of(row: Row[Any]) -> Chunk:
 
 def metadata_to_json(metadata: ChunkMetadata) -> Json:
     """What the column ``meta`` holds; ``tokens`` has a column of its own."""
-    fields = asdict(metadata)
-    del fields["tokens"]
-    return fields
+    return {
+        "keywords": metadata.keywords,
+        "summary": metadata.summary,
+        "gist": metadata.gist,
+        "entities": [{"text": entity.text, "kind": entity.kind} for entity in metadata.entities],
+        "language": metadata.language,
+        "questions": metadata.questions,
+    }
 
 
 def metadata_of(meta: Json, tokens: int = 0) -> ChunkMetadata:

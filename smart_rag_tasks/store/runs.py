@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, o
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json
-from .schema import batches, chunks, documents, runs
+from .schema import SHOWN, batches, chunks, documents, runs
 
 # Hot statements are built once: building one costs five times as much as executing it.
 
@@ -80,7 +80,7 @@ def page(connection: Connection, document_id: str, run_id: str, after: int, limi
 _OF_RUN = (chunks.c.document_id == bindparam("b_document_id"), chunks.c.run_id == bindparam("b_run_id"))
 
 _PAGE = (
-    select(chunks)
+    select(*SHOWN, chunks.c.state, chunks.c.want_key, chunks.c.context, chunks.c.meta_key, chunks.c.meta)
     .where(*_OF_RUN, chunks.c.position > bindparam("b_after"))
     .order_by(chunks.c.position)
     .limit(bindparam("b_limit"))
@@ -201,11 +201,12 @@ _STATES = select(chunks.c.state, func.count()).where(*_OF_RUN, _PLANNED).group_b
 
 def finished_chunks(connection: Connection, document_id: str, run_id: str) -> Iterator[Row[Any]]:
     """The run's chunks that have metadata, in order, read in pages."""
-    yield from connection.execute(_FINISHED, {"b_document_id": document_id, "b_run_id": run_id})
+    rows: Iterable[Row[Any]] = connection.execute(_FINISHED, {"b_document_id": document_id, "b_run_id": run_id})
+    yield from rows
 
 
 _FINISHED = (
-    select(chunks)
+    select(*SHOWN, chunks.c.meta, chunks.c.tokens)
     .where(*_OF_RUN, chunks.c.state == ChunkState.DONE.value)
     .order_by(chunks.c.position)
     .execution_options(yield_per=500)

@@ -266,11 +266,11 @@ def test_interactive_runs_have_their_batches_on_the_priority_queue(env: Environm
     ("cost", "chunks", "expected"),
     [
         (0.0016, 10, 31),  # one batch's work in all
-        (0.0016, 10_000, 31),
-        (0.0016, 100, 12),  # a quarter of a slot's share
+        (0.0016, 10_000, 32),
+        (0.0016, 100, 13),  # a quarter of a slot's share
         (0.2, 100, 1),
         (0.0001, 100_000, 256),
-        (0.0016, 100_000, 98),  # at most 1,024 messages
+        (0.0016, 100_000, 99),  # at most 1,024 messages
     ],
 )
 def test_batches_follow_cost(cost: float, chunks: int, expected: int) -> None:
