@@ -69,10 +69,13 @@ chunks = Table(
 )
 
 #: What a generator is shown of a chunk, and whose it is; reading all columns takes a page twice as long.
-SHOWN = [chunks.c[name] for name in (
-    *("document_id", "chunk_id", "run_id", "position"),
-    *("text", "section_path", "page", "extra"),
-)]
+SHOWN = [
+    chunks.c[name]
+    for name in (
+        *("document_id", "chunk_id", "run_id", "position"),
+        *("text", "section_path", "page", "extra"),
+    )
+]
 
 runs = Table(
     "runs",
