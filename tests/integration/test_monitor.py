@@ -135,7 +135,7 @@ def test_purge_takes_one_queue_and_pauses_its_documents(quiet: Desk) -> None:
 
 
 def test_a_purged_document_is_finished_after_resume(live: Desk) -> None:
-    run_id = live.submit("purged.md", [f"WAIT 0.3 purge {number}" for number in range(60)], wait=False)
+    run_id = live.submit("purged.md", [f"WAIT 0.2 purge {number}" for number in range(40)], wait=False)
     monitor = monitor_of(live)
     assert eventually(lambda: monitor.get_queue_length("metadata_queue") > 2)
     purged = monitor.purge_queue("metadata_queue")
@@ -146,7 +146,7 @@ def test_a_purged_document_is_finished_after_resume(live: Desk) -> None:
     live.rag("resume", "purged.md")
     assert eventually(lambda: monitor.get_task_info(run_id)["state"] == "SUCCESS", 60)
     run = monitor.get_task_info(run_id)["run"]
-    assert (run["status"], run["done"] + run["unchanged"]) == ("completed", 60)
+    assert (run["status"], run["done"] + run["unchanged"]) == ("completed", 40)
 
 
 def test_purge_stores_a_document_that_only_its_message_had(quiet: Desk) -> None:
