@@ -37,8 +37,8 @@ test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (a
 test-unit: $(VENV)/.dev  ## The tests that need no server (seconds)
 	@$(BIN)/pytest tests/unit tests/architecture
 
-test-faults: $(VENV)/.dev  ## Kill, freeze and cut things, and count what is lost (8 minutes)
-	@$(BIN)/pytest tests/faults
+test-faults: $(VENV)/.dev  ## Kill, freeze and cut things, and count what is lost (6 minutes)
+	@$(BIN)/pytest -n 2 --dist load tests/faults
 
 test-docker: $(VENV)/.dev  ## Containers: pytest-celery clusters and docker-compose.yml (6 minutes)
 	@$(BIN)/pytest tests/docker

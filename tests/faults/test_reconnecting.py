@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_the_connection_is_lost_while_a_worker_says_hello_to_others(ground: Grou
     wait_until(lambda: log.exists() and "mingle: searching" in log.read_text(), timeout=60, what="the hello")
 
     ground.proxy.close_port()
-    wait_until(lambda: "Cannot connect" in log.read_text() or worker.poll() is not None, what="the loss to be noticed")
+    time.sleep(3)  # lost before its question was sent, it asks again and again and says nothing
     ground.proxy.open_port()
 
     wait_until(lambda: " ready." in log.read_text() or worker.poll() is not None, timeout=60, what="the worker")
