@@ -5,6 +5,7 @@ Imported by ``celery`` for every process that uses the app. No receiver here con
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import click
 from celery import current_app, signals
 from celery.app import trace, utils
 
+from . import names
 from .arguments import ids_in
 from .instrumentation import context, logs
 from .settings import get_settings
@@ -32,12 +34,25 @@ _celery_utils: Any = utils
 _celery_utils.HIDDEN_SETTINGS = re.compile(_celery_utils.HIDDEN_SETTINGS.pattern + "|REDIS_URL", re.IGNORECASE)
 
 
+#: Tasks that come every few seconds: that they came and went is told at DEBUG only, what they find as ever.
+_PERIODIC: Final = (names.SWEEP, names.EVALUATE_ALERTS)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of Celery's at INFO is about another task, or everything is wanted."""
+    told: Any = record.args
+    task = told.get("name") if isinstance(told, dict) else told[-1] if told else None
+    return record.levelno != logging.INFO or task not in _PERIODIC or logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 @signals.setup_logging.connect
 def set_up_logging(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
     """Our handler and format in worker, beat and Flower. ``-l`` and ``-f`` win over the settings."""
     settings = get_settings()
     level = loglevel if loglevel and _was_given("loglevel") else settings.log_level
     logs.configure(level, kind=settings.log_format, file=logfile or settings.log_file)
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).addFilter(_is_news)
     if current_app.conf.worker_redirect_stdouts:
         current_app.log.redirect_stdouts(current_app.conf.worker_redirect_stdouts_level)
 

@@ -44,7 +44,16 @@ def worker(
 ) -> Process:
     """A worker process; REMAP_SIGTERM must be in its environment from the start, set in Python it is too late."""
     name = name or f"worker{number}"
-    words = ("worker", "--loglevel", settings.log_level, "--queues", ",".join(queues), "--hostname", f"{name}@%h")
+    words = (
+        "--quiet",
+        "worker",
+        "--loglevel",
+        settings.log_level,
+        "--queues",
+        ",".join(queues),
+        "--hostname",
+        f"{name}@%h",
+    )
     slots = str(concurrency or settings.worker_concurrency)
     return Process(
         name,

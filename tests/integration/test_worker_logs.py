@@ -38,7 +38,7 @@ def test_every_line_of_a_task_has_its_ids(desk: Desk) -> None:
     ended = "postprocess_results succeeded"
     assert eventually(lambda: any(ended in entry["message"] and entry["run_id"] == run_id for entry in entries(desk)))
     of_tasks = [
-        entry for entry in entries(desk) if entry["message"].startswith("Task ") and "sweep" not in entry["message"]
+        entry for entry in entries(desk) if entry["message"].startswith("Task ") and "expire" not in entry["message"]
     ]
     assert len(of_tasks) > 10
     for entry in of_tasks:
@@ -52,8 +52,15 @@ def test_every_line_of_a_task_has_its_ids(desk: Desk) -> None:
 def test_other_lines_have_none_of_the_last_task_s(desk: Desk) -> None:
     ready = next(entry for entry in entries(desk) if " ready." in entry["message"])
     assert (ready["document_id"], ready["run_id"], ready["batch"], ready["task_id"]) == (None, None, None, None)
-    sweep = eventually(lambda: [entry for entry in entries(desk) if "maintenance.sweep succeeded" in entry["message"]])
-    assert all(entry["document_id"] is None for entry in sweep)
+    desk.python("from smart_rag_tasks.maintenance import expire, sweep; sweep.delay(); expire.delay().get(timeout=20)")
+    other = eventually(lambda: [entry for entry in entries(desk) if "maintenance.expire succeeded" in entry["message"]])
+    assert all(entry["document_id"] is None for entry in other)
+
+
+def test_what_comes_every_few_seconds_is_no_news(desk: Desk) -> None:
+    assert "maintenance.expire" in read(desk)
+    assert "maintenance.sweep succeeded" not in read(desk)
+    assert "maintenance.sweep received" not in read(desk)
 
 
 def test_no_text_no_result_and_no_secret(desk: Desk) -> None:
