@@ -40,8 +40,7 @@ _PERIODIC: Final = (names.SWEEP, names.EVALUATE_ALERTS)
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of Celery's at INFO is about another task, or everything is wanted."""
-    told: Any = record.args
-    task = told.get("name") if isinstance(told, dict) else told[-1] if told else None
+    task = record.args.get("name") if isinstance(record.args, dict) else None
     return record.levelno != logging.INFO or task not in _PERIODIC or logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
@@ -51,7 +50,7 @@ def set_up_logging(loglevel: int | str | None = None, logfile: str | None = None
     settings = get_settings()
     level = loglevel if loglevel and _was_given("loglevel") else settings.log_level
     logs.configure(level, kind=settings.log_format, file=logfile or settings.log_file)
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).addFilter(_is_news)
     if current_app.conf.worker_redirect_stdouts:
         current_app.log.redirect_stdouts(current_app.conf.worker_redirect_stdouts_level)
