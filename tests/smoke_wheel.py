@@ -1,4 +1,4 @@
-"""Builds the wheel, installs it into a fresh environment, and runs the main job from another folder.
+"""Builds the wheel, installs it into a fresh environment, and runs the main job and Flower from another folder.
 
 Not collected by pytest: `.ci/run` calls it. Locked packages come from this checkout's requirements.
 """
@@ -6,9 +6,14 @@ Not collected by pytest: `.ci/run` calls it. Locked packages come from this chec
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -21,6 +26,41 @@ def run(*words: str, cwd: Path) -> str:
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stdout}\n{done.stderr}")
     return done.stdout
+
+
+def flower_asks_who_you_are(python: str, folder: Path) -> None:
+    """Flower looks for its settings in the current folder only, and else starts wide open; ours are in the package."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [python, "-m", "celery", "-A", "smart_rag_tasks", "flower", f"--port={port}"]
+    open_to_all = subprocess.run(
+        [*command, "--address=0.0.0.0"], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert open_to_all.returncode, "Flower without credentials listens beyond loopback"
+    env = os.environ | {"FLOWER_BASIC_AUTH": "operator:of-the-smoke-test"}
+    redis = subprocess.Popen([python, "-m", "smart_rag_tasks", "redis"], cwd=folder, stdout=subprocess.DEVNULL)
+    flower = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.DEVNULL)
+    try:
+        status = asked(f"http://127.0.0.1:{port}/workers")
+        assert status == 401, status
+    finally:
+        for process in (flower, redis):
+            process.terminate()
+            process.wait(20)
+
+
+def asked(url: str) -> int:
+    """The status without credentials, as soon as somebody answers."""
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            time.sleep(0.25)
+    return 0
 
 
 def main() -> None:
@@ -41,7 +81,8 @@ def main() -> None:
         assert statuses == {"completed"}, records
         where = run(python, "-c", "import smart_rag_tasks.celeryconfig as c; print(c.__file__)", cwd=folder)
         assert "site-packages" in where, where
-        print(f"{wheel.name}: {len(records)} documents completed from the wheel")
+        flower_asks_who_you_are(python, folder)
+        print(f"{wheel.name}: {len(records)} documents completed from the wheel; its Flower asks who you are")
 
 
 if __name__ == "__main__":
