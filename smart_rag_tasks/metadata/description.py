@@ -42,8 +42,8 @@ def describe_document(document: DocumentContext, chunks: Iterable[tuple[Chunk, C
     text: list[str] = []
     room = _READ
     for chunk, metadata in chunks:
-        if metadata.language:
-            languages[metadata.language] += len(chunk.text)
+        if metadata.language:  # in bytes: a Chinese character says about what three Latin letters say
+            languages[metadata.language] += len(chunk.text.encode("utf-8", "surrogatepass"))
         if len(start) < _TITLE_CHUNKS:
             start.append(chunk)
         if room > 0:

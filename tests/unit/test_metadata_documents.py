@@ -143,3 +143,10 @@ def test_a_generator_without_title_and_describe_gets_the_default_ones() -> None:
 def test_a_generators_own_title_and_describe_are_used() -> None:
     assert "own Hint" == title_of(Own(), [], "Hint")
     assert DocumentMetadata(title="1") == describe(Own(), DocumentContext("d"), [(Chunk("c", "x"), ChunkMetadata())])
+
+
+def test_a_document_of_both_languages_is_in_the_one_that_says_more() -> None:
+    chinese = Chunk("zh", "面包只有四样东西：面粉、水、盐和酵母。" * 5, 0), ChunkMetadata(language="zh")
+    english = Chunk("en", "A sourdough starter is flour and water. " * 5, 1), ChunkMetadata(language="en")
+    assert len(chinese[0].text) < len(english[0].text)
+    assert "zh" == GENERATOR.describe(DocumentContext("d"), [chinese, english]).language
