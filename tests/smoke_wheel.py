@@ -30,16 +30,15 @@ def run(*words: str, cwd: Path) -> str:
 
 def flower_asks_who_you_are(python: str, folder: Path) -> None:
     """Flower looks for its settings in the current folder only, and else starts wide open; ours are in the package."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, redis_port = free_port(), free_port()
+    env = os.environ | {"REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
     command = [python, "-m", "celery", "-A", "smart_rag_tasks", "flower", f"--port={port}"]
-    open_to_all = subprocess.run(
-        [*command, "--address=0.0.0.0"], cwd=folder, capture_output=True, text=True, timeout=60
-    )
-    assert open_to_all.returncode, "Flower without credentials listens beyond loopback"
-    env = os.environ | {"FLOWER_BASIC_AUTH": "operator:of-the-smoke-test"}
-    redis = subprocess.Popen([python, "-m", "smart_rag_tasks", "redis"], cwd=folder, stdout=subprocess.DEVNULL)
+    beyond = [*command, "--address=0.0.0.0"]
+    refused = subprocess.run(beyond, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert refused.returncode, "Flower without credentials listens beyond loopback"
+    assert "FLOWER_BASIC_AUTH" in refused.stderr, refused.stderr  # and not for want of Redis
+    env["FLOWER_BASIC_AUTH"] = "operator:of-the-smoke-test"
+    redis = subprocess.Popen([python, "-m", "smart_rag_tasks", "redis"], cwd=folder, env=env, stdout=subprocess.DEVNULL)
     flower = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.DEVNULL)
     try:
         status = asked(f"http://127.0.0.1:{port}/workers")
@@ -48,6 +47,13 @@ def flower_asks_who_you_are(python: str, folder: Path) -> None:
         for process in (flower, redis):
             process.terminate()
             process.wait(20)
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def asked(url: str) -> int:

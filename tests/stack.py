@@ -21,15 +21,15 @@ from smart_rag_tasks.redis_server import RedisServer
 TESTS = Path(__file__).parent
 
 
-def wait_until(look: Callable[[], Any], *, timeout: float = 20.0, pause: float = 0.05, what: str = "it") -> Any:
-    """What ``look`` gives as soon as it is true, asked every ``pause`` seconds; AssertionError after ``timeout``."""
+def wait_until(look: Callable[[], Any], *, timeout: float = 20.0, what: str = "it") -> Any:
+    """What ``look`` gives as soon as it is true; AssertionError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
-        time.sleep(pause)
+        time.sleep(0.05)
 
 
 def chunks_of(*texts: str) -> list[dict[str, Any]]:

@@ -44,20 +44,11 @@ def worker(
 ) -> Process:
     """A worker process; REMAP_SIGTERM must be in its environment from the start, set in Python it is too late."""
     name = name or f"worker{number}"
-    words = (
-        "--quiet",
-        "worker",
-        "--loglevel",
-        settings.log_level,
-        "--queues",
-        ",".join(queues),
-        "--hostname",
-        f"{name}@%h",
-    )
+    words = ("--loglevel", settings.log_level, "--queues", ",".join(queues), "--hostname", f"{name}@%h")
     slots = str(concurrency or settings.worker_concurrency)
     return Process(
         name,
-        celery_argv(*words, "--concurrency", slots, "--without-gossip", "--without-mingle"),
+        celery_argv("--quiet", "worker", *words, "--concurrency", slots, "--without-gossip", "--without-mingle"),
         env={"REMAP_SIGTERM": "SIGQUIT"},
         grace=settings.soft_shutdown + EXTRA_GRACE,
     )

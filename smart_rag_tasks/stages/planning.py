@@ -157,8 +157,9 @@ def batch_size(
     if chunks <= wanted:
         return max(1, min(chunks, cap))
     wanted = max(1, min(wanted, chunks // (4 * slots), cap))
-    even = -(-chunks // (slots * round(chunks / (slots * wanted))))
-    return min(even, cap)
+    rounds = max(1, round(chunks / (slots * wanted)))
+    even = -(-chunks // (slots * rounds))
+    return min(even, wanted + wanted // 8, cap)  # even, but not at the price of much longer batches
 
 
 def title_for(generator: MetadataGenerator, rows: Sequence[Row[Any]], hint: str) -> str:

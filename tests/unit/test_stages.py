@@ -278,5 +278,12 @@ def test_batches_follow_cost(cost: float, chunks: int, expected: int) -> None:
     assert expected == size or (chunks <= expected and size >= chunks)
 
 
+@pytest.mark.parametrize("slots", [1, 2, 3, 8, 64])
+def test_few_expensive_chunks_are_batches_on_any_number_of_slots(slots: int) -> None:
+    for chunks in range(1, 40):
+        size = planning.batch_size(2.0, chunks, seconds=0.1, slots=slots, most=256, own_cap=None)
+        assert 1 == size
+
+
 def test_a_models_own_cap_holds() -> None:
     assert 8 == planning.batch_size(0.0001, 1000, seconds=0.05, slots=2, most=256, own_cap=8)
