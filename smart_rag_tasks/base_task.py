@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from celery import Task
+from celery.exceptions import TimeLimitExceeded
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.asynchronous import get_event_loop
@@ -16,7 +17,10 @@ from .transport import batch_publishing
 logger = logging.getLogger(__name__)
 
 #: Seconds that a child killed at its time limit has to die: its message must not find the lease in living hands.
-DYING = 1.0
+DYING = 0.5
+
+#: Of the time between the soft limit and the hard one, what a message has that comes a second time.
+GRACE_OF_RETURNED = 1 / 3
 
 
 class StoreBackedRequest(Request):
@@ -35,6 +39,20 @@ class StoreBackedRequest(Request):
         words = shown_message(self._type, self._request_dict, self.args, self.kwargs)
         self._argsrepr, self._kwargsrepr = words["argsrepr"], words["kwargsrepr"]
         self._request_dict.update(words)
+        if self.delivery_info.get("redelivered") or (self.kwargs or {}).get("redriven"):
+            self.time_limits = self._limits_of_returned()
+
+    def _limits_of_returned(self) -> tuple[float | None, float | None]:
+        """(hard, soft), in seconds: a process may have died of it, deaf to the soft limit; it is killed earlier.
+
+        Three tries of a chunk that hangs then end within three hard limits, the time between them included.
+        """
+        conf, (hard, soft) = self.task.app.conf, self.time_limits
+        hard = hard or self.task.time_limit or conf.task_time_limit
+        soft = soft or self.task.soft_time_limit or conf.task_soft_time_limit
+        if hard and soft and soft < hard:
+            hard = soft + (hard - soft) * GRACE_OF_RETURNED
+        return hard, soft
 
     def info(self, safe: bool = True) -> Any:
         """What `inspect` and Flower are told: the shortened arguments, and what it works for."""
@@ -48,6 +66,12 @@ class StoreBackedRequest(Request):
         if "result" in fields:
             fields["result"] = shown_result(self._type, fields["result"])
         super().send_event(type, **fields)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Not of a hard time limit: Celery would confirm the message here, before `on_timeout` can give it back."""
+        error = exc_info.exception
+        if not isinstance(getattr(error, "exc", error), TimeLimitExceeded):
+            super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Soft: the generator gets SoftTimeLimitExceeded. Hard: the child is killed, the message comes again."""

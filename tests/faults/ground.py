@@ -35,8 +35,9 @@ class Scale:
     outage: float = 1.0
     #: Seconds that a row may take over its limit, to be measured all the same.
     patience: float = 60.0
-    #: Hard time limit in rows about it; the soft one is three quarters of it.
-    time_limit: float = 12.0
+    #: Hard time limit in rows about it, seconds; and the soft one's share of it, by default the product's.
+    time_limit: float = 20.0
+    soft_share: float = 0.75
     settings: Json = field(default_factory=dict)
 
 
@@ -49,7 +50,8 @@ QUICK = Scale(
     seconds=0.1,
     outage=0.25,
     patience=0.0,
-    time_limit=4.0,
+    time_limit=6.0,
+    soft_share=0.5,
     settings={
         "SMART_RAG_LEASE_SECONDS": "3",
         "SMART_RAG_LEASE_RENEWAL": "1",

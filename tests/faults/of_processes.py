@@ -79,11 +79,11 @@ def chunk_hangs(ground: Ground) -> Outcome:
     """A chunk that hangs past the hard limit, deaf to the soft one."""
     guilty = ground.scale.chunks // 2 + 2
     limit = ground.scale.time_limit
-    ground.start_worker(SMART_RAG_TIME_LIMIT=limit, SMART_RAG_SOFT_TIME_LIMIT=limit * 0.75)
+    ground.start_worker(SMART_RAG_TIME_LIMIT=limit, SMART_RAG_SOFT_TIME_LIMIT=limit * ground.scale.soft_share)
     ground.submit({guilty: "hang"})
     ground.wait(lambda: ground.calls(guilty) == [1], 60, "the chunk that hangs")
     ground.fault()
-    outcome = ground.end(3 * limit + 10, "completed_with_errors", note=f"hard limit {limit:g} s")
+    outcome = ground.end(3 * limit, "completed_with_errors", note=f"hard limit {limit:g} s")
     assert 1 == outcome.states["quarantined"], outcome
     assert [3] == ground.calls(guilty)
     return outcome
