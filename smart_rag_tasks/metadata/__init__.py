@@ -5,7 +5,7 @@ Importing this package is cheap: word lists and libraries are loaded when a gene
 
 from __future__ import annotations
 
-from .context import compose_context
+from .context import compose_context, search_field
 from .generator import BaseGenerator, MetadataGenerator, cache_key, describe, fingerprint_of, title_of
 from .loading import generator_names, load_generator
 
@@ -19,6 +19,7 @@ __all__ = [
     "fingerprint_of",
     "generator_names",
     "load_generator",
+    "search_field",
     "title_of",
 ]
 

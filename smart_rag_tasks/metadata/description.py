@@ -19,7 +19,10 @@ from .titles import choose_title
 from .words import Word, join, split_words
 
 #: Words that a document's topics have together at the most.
-TOPIC_WORDS: Final = 40
+TOPIC_WORDS: Final = 50
+#: Of the heaviest word's weight, what a phrase's lightest must have: else a topic brings along words that say little,
+#: and those further down the list have no room.
+_PEER: Final = 0.5
 #: Characters at the document's start that are read as text.
 _READ: Final = 6000
 #: Words and phrases that are counted; the rarest go when there are twice as many.
@@ -107,12 +110,12 @@ class _Subjects:
         self.written = {key: text for key, text in self.written.items() if key in kept}
 
     def topics(self) -> tuple[str, ...]:
-        """What the document comes back to, the commonest first, each as the phrase that it mostly stands in."""
-        around = self._phrase_around()
-        order = {key: place for place, key in enumerate(self.counts)}
+        """What the document comes back to, the weightiest first, each as the phrase that it mostly stands in."""
+        weights = weigh(self.counts)
+        around = self._phrase_around(weights)
         found: list[str] = []
         said: set[str] = set()
-        for word in sorted(self.counts, key=lambda key: (order[key] / len(order) - self.counts[key], order[key])):
+        for word in sorted(weights, key=weights.__getitem__, reverse=True):
             phrase = around.get(word, (word,))
             if word in said or len(said) + len(phrase) > TOPIC_WORDS:
                 continue
@@ -120,15 +123,21 @@ class _Subjects:
             found.append(self.written[phrase if len(phrase) > 1 else word])
         return tuple(found)
 
-    def _phrase_around(self) -> dict[str, Key]:
+    def _phrase_around(self, weights: dict[str, float]) -> dict[str, Key]:
         """For each word the longest repeated phrase that holds more than half of its occurrences."""
         around: dict[str, Key] = {}
         for key, count in self.phrases.items():
-            for word in key if count > 1 else ():
+            if count < 2 or not _of_peers([weights[word] for word in key if word in weights]):
+                continue
+            for word in key:
                 known = around.get(word, ())
                 if count * 2 > self.counts[word] and (len(key), count) > (len(known), self.phrases[known]):
                     around[word] = key
         return around
+
+
+def _of_peers(weights: Sequence[float]) -> bool:
+    return min(weights, default=0.0) >= _PEER * max(weights, default=0.0)
 
 
 def _pairs_and_triples(run: Sequence[Word]) -> Iterator[Sequence[Word]]:

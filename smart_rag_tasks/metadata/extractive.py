@@ -24,7 +24,7 @@ class ExtractiveGenerator(BaseGenerator):
     """Everything from the chunk's own words."""
 
     name = "extractive"
-    version = "1"
+    version = "2"
 
     def generate(self, chunks: Sequence[Chunk], document: DocumentContext) -> list[Outcome]:
         """One ChunkMetadata a chunk; never a failure."""
@@ -52,8 +52,8 @@ def gist(analysis: Analysis) -> str:
     """The line that best adds to the text when it is indexed.
 
     Of a long chunk what it says in a few words; of a short one the words that one would look it up by and that it
-    has in another form only.
+    has in another form only, "" without any: its own words again would draw searches away from other chunks.
     """
     if sum(map(len, analysis.words)) <= _SHORT:
-        return ", ".join(search_forms(analysis)) or headline(analysis, _LINE)
+        return ", ".join(search_forms(analysis))
     return headline(analysis, _LINE)

@@ -14,7 +14,7 @@ from .lexicon import chinese_stop, english_common, english_function, english_ver
 from .words import BREAK, NUMBER, Word, rjieba
 
 #: Words of a gist that come from here at the most.
-MAX_FORMS: Final = 10
+MAX_FORMS: Final = 16
 #: Suffix and what stands in its place in the word that it was made from; the longest that fits decides.
 _SUFFIXES: Final = (
     ("ization", "ize"), ("ational", "ate"), ("fulness", "ful"), ("iveness", "ive"),

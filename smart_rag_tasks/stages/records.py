@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from ..metadata import search_field
 from ..models import Json
 
 
@@ -33,6 +34,7 @@ def chunk_record(document: Row[Any], chunk: Row[Any]) -> Json:
         "section_path": chunk.section_path,
         "text": chunk.text,
         "context": chunk.context,
+        "search_field": search_field(chunk.context or "", document.topics or ()),
         "metadata": chunk.meta,
         "status": chunk.state,
         "error": {"kind": chunk.error_kind, "message": chunk.error} if chunk.error_kind else None,

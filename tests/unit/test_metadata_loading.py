@@ -16,6 +16,7 @@ from smart_rag_tasks.metadata import (
     fingerprint_of,
     generator_names,
     load_generator,
+    search_field,
 )
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Outcome
 
@@ -152,6 +153,13 @@ def test_a_subclass_must_generate() -> None:
 )
 def test_the_context_line(title: str, path: tuple[str, ...], gist: str, context: str) -> None:
     assert context == compose_context(title, path, gist)
+
+
+def test_the_search_field_says_the_first_topics_twice() -> None:
+    topics = [f"t{number}" for number in range(12)]
+    words = search_field("Title: gist", topics).split()
+    assert ["Title:", "gist", *topics[:10], *topics] == words
+    assert "" == search_field("", ())
 
 
 def test_a_long_context_is_cut_between_words_and_keeps_its_gist() -> None:
