@@ -196,7 +196,7 @@ def generate_batch(self: Task[Any, Any], run_id: str, number: int, redriven: boo
     if result.progress is not None and result.progress.may_tell:
         tell(env, run_id, "generation")
     if redriven:
-        settle(env, run_id)
+        settle(env, run_id, again=True)
     return result.done
 
 

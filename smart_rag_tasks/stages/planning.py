@@ -148,15 +148,15 @@ def batch_size(
 ) -> int:
     """Chunks a batch: ``seconds`` of work at ``cost`` seconds a chunk.
 
-    At most a quarter of a slot's share, and as many batches for each slot, so that slots end together, unless the
-    whole document is one batch's work; more for very large documents, to keep the number of messages below
-    ``batches``. A model's own cap holds.
+    A quarter of a slot's share, though, where that is still half as much work, and as many batches for each slot, so
+    that slots end together, unless the whole document is one batch's work; more for very large documents, to keep the
+    number of messages below ``batches``. A model's own cap holds.
     """
     cap = min(most, own_cap or most)
     wanted = max(int(seconds / max(cost, 1e-6)), -(-chunks // batches))
     if chunks <= wanted:
         return max(1, min(chunks, cap))
-    wanted = max(1, min(wanted, chunks // (4 * slots), cap))
+    wanted = max(1, min(wanted, max(chunks // (4 * slots), wanted // 2), cap))
     rounds = max(1, round(chunks / (slots * wanted)))
     even = -(-chunks // (slots * rounds))
     return min(even, wanted + wanted // 8, cap)  # even, but not at the price of much longer batches
@@ -272,9 +272,9 @@ class _Planner:
 
 
 def _measured_cost(connection: Connection, fingerprint: str) -> float | None:
-    """A generator's measured seconds a chunk, read again after some seconds."""
+    """A generator's measured seconds a chunk; once known, read again after some seconds."""
     at, cost = _costs.get(fingerprint, (0.0, None))
-    if time.monotonic() - at > COST_KEPT:
+    if cost is None or time.monotonic() - at > COST_KEPT:
         cost = facts.get(connection, cost_name(fingerprint))
         _costs[fingerprint] = (time.monotonic(), cost)
     return cost

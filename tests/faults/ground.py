@@ -20,7 +20,7 @@ from smart_rag_tasks.client import Client
 from smart_rag_tasks.errors import SmartRagError
 from smart_rag_tasks.models import TERMINAL, Json
 from smart_rag_tasks.names import QUEUES
-from smart_rag_tasks.store import singles
+from smart_rag_tasks.store import runs, singles
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +220,13 @@ class Ground:
         assert 0 == outcome.doubles, outcome
         self._one_final_state()
         return outcome
+
+    def batch_size(self) -> int:
+        """Chunks a batch of the document's run."""
+        with self.client.env.store.read() as connection:
+            run = runs.get(connection, self.run_id)
+        assert run is not None
+        return int(run.batch_size)
 
     def count(self) -> Outcome:
         """What there is now."""

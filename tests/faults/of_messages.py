@@ -95,7 +95,7 @@ def cancelled(ground: Ground) -> Outcome:
     ground.wait(lambda: not ground.redis.llen(METADATA_QUEUE), 20, "the cancelled messages to be used up")
     ground.wait(lambda: _is_quiet(ground), 20, "quiet")
     after = _calls(ground)
-    concurrency, batch = 2, 5
+    concurrency, batch = 2, ground.batch_size()
     assert after - before <= concurrency * batch, (before, after)
     ground.stack.stop_worker(worker)
     ground.start_worker()

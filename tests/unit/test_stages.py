@@ -267,7 +267,8 @@ def test_interactive_runs_have_their_batches_on_the_priority_queue(env: Environm
     [
         (0.0016, 10, 31),  # one batch's work in all
         (0.0016, 10_000, 32),
-        (0.0016, 100, 13),  # a quarter of a slot's share
+        (0.0016, 100, 16),  # half as much work, where that is more than a quarter of a slot's share
+        (0.0016, 240, 30),  # a quarter of a slot's share
         (0.2, 100, 1),
         (0.0001, 100_000, 256),
         (0.0016, 100_000, 99),  # at most 1,024 messages
