@@ -44,7 +44,8 @@ timezone = "UTC"
 # -- delivery: a message is acknowledged when its work is in the store
 task_acks_late = True
 task_reject_on_worker_lost = True
-task_acks_on_failure = task_acks_on_timeout = True  # the store re-drives, and the store alone counts attempts
+# the store re-drives, and the store alone counts attempts; its own tasks say acks_on_timeout=False (tasks.py)
+task_acks_on_failure = task_acks_on_timeout = True
 worker_prefetch_multiplier = 1
 task_track_started = False  # PROGRESS says more, and a late STARTED would overwrite it
 task_soft_time_limit = _settings.soft_time_limit

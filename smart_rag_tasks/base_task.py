@@ -26,10 +26,12 @@ GRACE_OF_RETURNED = 1 / 3
 class StoreBackedRequest(Request):
     """A task whose truth is in the store: at its hard time limit the message goes back instead of failing.
 
-    The store counts the death (the lease's owner is gone) and works chunk by chunk then; failing here would only
-    break the chord, whose body would never run.
+    Where the task asks for it (``acks_on_timeout`` false): the store counts the death (the lease's owner is gone, or
+    the chunk is marked) and works chunk by chunk then; failing here would only break the chord, whose body would
+    never run. Celery would send it back too, but before the process is dead.
     """
 
+    task: BaseTask
     _type: str
     _request_dict: dict[str, Any]
 
@@ -68,14 +70,14 @@ class StoreBackedRequest(Request):
         super().send_event(type, **fields)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """Not of a hard time limit: Celery would confirm the message here, before `on_timeout` can give it back."""
+        """Not of a hard time limit whose message goes back: that is `on_timeout`'s, which comes next."""
         error = exc_info.exception
-        if not isinstance(getattr(error, "exc", error), TimeLimitExceeded):
+        if self.task.acks_on_timeout or not isinstance(getattr(error, "exc", error), TimeLimitExceeded):
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
-        """Soft: the generator gets SoftTimeLimitExceeded. Hard: the child is killed, the message comes again."""
-        if soft:
+        """Soft: the generator gets SoftTimeLimitExceeded. Hard: the child is killed, the message may come again."""
+        if soft or self.task.acks_on_timeout:
             super().on_timeout(soft, timeout)
             return
         task_ready(self)
@@ -91,12 +93,17 @@ class BaseTask(Task[Any, Any]):
     """Every task of the application."""
 
     abstract = True
+    #: False: the store counts the tries, so the message of a task that is killed at its hard time limit goes back.
+    acks_on_timeout: bool | None = None
     Request = f"{__name__}:StoreBackedRequest"
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
-        """Publish, with arguments shortened in the headers: events and Flower never see a chunk's text."""
-        for name, value in shown(self.name, args, kwargs).items():
-            options.setdefault(name, value)
+        """Publish, with arguments shortened in the headers: events and Flower never see a chunk's text.
+
+        Celery would send the publisher's time limits along; those of the worker count, which were checked at its start.
+        """
+        limits = {"time_limit": None, "soft_time_limit": None}
+        options = limits | shown(self.name, args, kwargs) | options
         return super().apply_async(args, kwargs, *more, **options)
 
     def on_replace(self, sig: Any) -> Any:

@@ -30,6 +30,9 @@ from .transport import BROKER_AWAY
 
 logger = logging.getLogger(__name__)
 
+#: The store counts the deaths of its process: at the hard time limit its message goes back (`base_task`).
+_COUNTED: dict[str, Any] = {"acks_on_timeout": False}
+
 #: The store is away for longer than a stage waits: the message goes back, with a short pause.
 _PATIENT: dict[str, Any] = {
     "autoretry_for": (StoreUnavailable,),
@@ -76,7 +79,7 @@ def _callbacks(link: Any) -> list[Json]:
     return [dict(Signature.from_dict(item, app=app)) for item in signatures]
 
 
-@app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT)
+@app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT, **_COUNTED)
 def process_document_pipeline(
     self: Task[Any, Any],
     document_id: str,
@@ -161,7 +164,7 @@ def ingest_file(self: Task[Any, Any], path: str, lane: str = Lane.BULK) -> str:
         return enter(env.store, wish).run_id
 
 
-@app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT)
+@app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT, **_COUNTED)
 def preprocess_document(
     self: Task[Any, Any], document_id: str, chunks: Any = None, *, run_id: str | None = None
 ) -> Json:
@@ -174,7 +177,7 @@ def preprocess_document(
     return {"document_id": plan.document_id, "run_id": run_id, "batches": plan.batches}
 
 
-@app.task(bind=True, name=names.GENERATE_BATCH_METADATA, **_PATIENT)
+@app.task(bind=True, name=names.GENERATE_BATCH_METADATA, **_PATIENT, **_COUNTED)
 def generate_batch_metadata(self: Task[Any, Any], preprocess_result: Json) -> Any:
     """Replaced by the chord of the run's open batches, with `postprocess_results` as its body."""
     env, run_id = environment(), preprocess_result["run_id"]
@@ -185,7 +188,7 @@ def generate_batch_metadata(self: Task[Any, Any], preprocess_result: Json) -> An
     return _replace(self, pipelines.batches(plan.document_id, run_id, plan.open, plan.lane))
 
 
-@app.task(bind=True, name=names.GENERATE_BATCH, ignore_result=True)
+@app.task(bind=True, name=names.GENERATE_BATCH, ignore_result=True, **_COUNTED)
 def generate_batch(self: Task[Any, Any], run_id: str, number: int, redriven: bool = False) -> int:
     """Work on one batch; returns how many chunks got metadata. Never raises: a chord must not break."""
     env = environment()
@@ -200,7 +203,7 @@ def generate_batch(self: Task[Any, Any], run_id: str, number: int, redriven: boo
     return result.done
 
 
-@app.task(bind=True, name=names.POSTPROCESS_RESULTS, **_PATIENT)
+@app.task(bind=True, name=names.POSTPROCESS_RESULTS, **_PATIENT, **_COUNTED)
 def postprocess_results(
     self: Task[Any, Any], batch_result: Any = None, document_id: str | None = None, *, run_id: str | None = None
 ) -> Json:
@@ -228,10 +231,10 @@ def deliver_outbox(self: Task[Any, Any]) -> None:
     delivery.deliver(environment(), handlers)
 
 
-@app.task(bind=True, name=names.GENERATE_METADATA_FOR_CHUNK, **_PATIENT)
+@app.task(bind=True, name=names.GENERATE_METADATA_FOR_CHUNK, **_PATIENT, **_COUNTED)
 def generate_metadata_for_chunk(self: Task[Any, Any], chunk_id: str, chunk_text: str | None, document_id: str) -> Json:
     """Metadata of one chunk, stored beside its document's others; returns it with ``status``."""
-    return single.generate_one(environment(), document_id, chunk_id, chunk_text)
+    return single.generate_one(environment(), document_id, chunk_id, chunk_text, again=_again(self))
 
 
 @app.task(bind=True, name=names.BATCH_METADATA_GENERATION, **_PATIENT)

@@ -133,7 +133,7 @@ class _Batch:
         """One chunk whose batch saw a death or an error; marked before it is tried, so that a death names it."""
         tries = row.marks + 1  # the first one was the whole batch's
         if self.lease.careful and tries >= self.env.settings.max_attempts:
-            self._write([row], [_quarantine(tries)])
+            self._write([row], [process_died(tries)])
             return
         self.env.store.patiently(lambda: self._mark(row), patience=PATIENCE)
         self._write([row], self._outcomes([row]))
@@ -232,7 +232,8 @@ def _key(row: Row[Any]) -> Json:
     return {"document_id": row.document_id, "chunk_id": row.chunk_id, "run_id": row.run_id}
 
 
-def _quarantine(tries: int) -> Outcome:
+def process_died(tries: int) -> ChunkFailure:
+    """The failure of a chunk none of whose tries ended."""
     return ChunkFailure(
         PROCESS_DIED,
         f"its process died, was killed at the time limit, or could not write, in each of {tries} tries: look at the"

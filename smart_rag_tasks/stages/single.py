@@ -9,10 +9,11 @@ from typing import Any
 from ..errors import InvalidChunks, RateLimited, TransientError, UnknownDocument
 from ..metadata import cache_key, compose_context
 from ..models import Chunk, ChunkFailure, ChunkState, DocumentContext, Json
-from ..store import singles
+from ..store import batches, singles
 from ..store.rows import chunk_of, metadata_to_json
 from .calling import call
 from .environment import Environment
+from .generation import PROCESS_DIED, process_died
 from .validation import valid_chunks, valid_document_id
 
 
@@ -28,11 +29,12 @@ def by_document(chunk_data_list: object) -> dict[str, list[Json]]:
     return dict(documents)
 
 
-def generate_one(env: Environment, document_id: object, chunk_id: object, text: object) -> Json:
+def generate_one(env: Environment, document_id: object, chunk_id: object, text: object, *, again: bool = False) -> Json:
     """Store the chunk first, then generate and store its metadata; with ``text`` None, of the chunk that is stored.
 
     Returns ``chunk_id``, ``document_id``, ``status`` (``completed`` or ``failed``), and ``result`` or ``error``.
-    Raises TransientError for what is worth repeating.
+    Raises TransientError for what is worth repeating. ``again``: an earlier try may have died of it, so this one is
+    marked first, and the chunk is put aside after ``max_attempts`` of them.
     """
     name = valid_document_id(document_id)
     row = _stored(env, name, chunk_id, text)
@@ -43,7 +45,7 @@ def generate_one(env: Environment, document_id: object, chunk_id: object, text: 
     answer = {"chunk_id": row.chunk_id, "document_id": name}
     if row.meta is not None and row.meta_key == key:
         return answer | {"status": "completed", "result": row.meta}
-    outcome = call(generator, [chunk], document)[0]
+    outcome = (_quarantined(env, row) if again else None) or call(generator, [chunk], document)[0]
     if isinstance(outcome, ChunkFailure):
         return answer | _failed(env, row, outcome)
     meta = metadata_to_json(outcome)
@@ -60,6 +62,7 @@ def generate_one(env: Environment, document_id: object, chunk_id: object, text: 
         "error_kind": "",
         "error": "",
         "traceback": "",
+        "marks": 0,
     }
     with env.store.write() as connection:
         singles.write(connection, name, row.chunk_id, chunk.text, values)
@@ -81,13 +84,25 @@ def _stored(env: Environment, document_id: str, chunk_id: object, text: object) 
     return row
 
 
+def _quarantined(env: Environment, row: Any) -> ChunkFailure | None:
+    """The failure that ends the tries of a chunk that kills its process; else marks the try that begins now."""
+    tries = row.marks + 1  # the first one was not marked
+    if tries >= env.settings.max_attempts:
+        return process_died(tries)
+    with env.store.write() as connection:
+        batches.mark(connection, row.document_id, row.chunk_id, row.run_id)
+    return None
+
+
 def _failed(env: Environment, row: Any, failure: ChunkFailure) -> Json:
     if failure.kind == RateLimited.__name__:
         raise RateLimited(failure.message, retry_after=failure.retry_after)
     if failure.transient:
         raise TransientError(f"{failure.kind}: {failure.message}", retry_after=failure.retry_after)
+    died = failure.kind == PROCESS_DIED
     values = {
-        "state": ChunkState.FAILED.value,
+        "state": (ChunkState.QUARANTINED if died else ChunkState.FAILED).value,
+        "marks": 0,
         "error_kind": failure.kind,
         "error": failure.message[:2000],
         "traceback": failure.traceback[-8000:],

@@ -72,3 +72,15 @@ def test_three_tries_end_within_three_limits() -> None:
 @pytest.mark.parametrize(("limits", "expected"), [((60.0, 30.0), (40.0, 30.0)), ((20.0, 90.0), (20.0, 90.0))])
 def test_limits_of_the_message_itself_go_first(limits: tuple[float, float], expected: tuple[float, float]) -> None:
     assert expected == request(Answers(), redelivered=True, limits=limits).time_limits
+
+
+def test_the_workers_limits_count_not_the_publishers(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(
+        app.amqp, "send_task_message", lambda producer, name, message, **_: sent.append(message.headers)
+    )
+    task = app.tasks[names.GENERATE_METADATA_FOR_CHUNK]
+    with app.producer_pool.acquire(block=False) as producer:
+        task.apply_async(("c1", "text", "d"), producer=producer, ignore_result=True)
+        task.apply_async(("c1", "text", "d"), producer=producer, ignore_result=True, time_limit=5, soft_time_limit=4)
+    assert [[None, None], [5, 4]] == [headers["timelimit"] for headers in sent]
