@@ -49,9 +49,8 @@ class StoreBackedRequest(Request):
 
         Three tries of a chunk that hangs then end within three hard limits, the time between them included.
         """
-        conf, (hard, soft) = self.task.app.conf, self.time_limits
-        hard = hard or self.task.time_limit or conf.task_time_limit
-        soft = soft or self.task.soft_time_limit or conf.task_soft_time_limit
+        hard, soft = self.time_limits
+        hard, soft = hard or self.task.time_limit, soft or self.task.soft_time_limit  # the settings', if not its own
         if hard and soft and soft < hard:
             hard = soft + (hard - soft) * GRACE_OF_RETURNED
         return hard, soft
