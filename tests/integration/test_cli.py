@@ -51,7 +51,7 @@ def test_run_then_look_then_run_again(folder: Path) -> None:
     assert {"completed"} == {record["status"] for record in records}
     shown = cli(folder, "show", "tea")
     assert "Tea is grown on slopes" in shown.stdout
-    chunk = json.loads(cli(folder, "export", "tea").stdout.splitlines()[0])
+    chunk = json.loads(cli(folder, "export", "tea", "--jsonl").stdout.splitlines()[0])
     assert "done" == chunk["status"] and chunk["metadata"]["keywords"]
     assert "zh" in {json.loads(line)["metadata"]["language"] for line in cli(folder, "export").stdout.splitlines()}
 
