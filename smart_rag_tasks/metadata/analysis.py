@@ -6,12 +6,11 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from . import sentences
 from .language import detect
-from .words import CONTENT, Word, rarity, split_words
+from .words import CONTENT, Word, rareness, split_words
 
 #: Characters of one text that are read; what a chunk is about shows long before.
 _READ: Final = 50_000
@@ -19,7 +18,7 @@ _READ: Final = 50_000
 _ALNUM: Final = re.compile(r"[^\W_]")
 #: Occurrences count less than linearly, rare words more than common ones.
 _COUNT_POWER: Final = 0.8
-_RARITY_POWER: Final = 0.7
+_RARENESS: Final = rareness(0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +43,13 @@ def analyze(text: str) -> Analysis:
     language = detect(text)
     found = tuple(sentences.prose(sentences.split(text, language))) if _ALNUM.search(text) else ()
     words = tuple(tuple(split_words(sentence, language)) for sentence in found)
-    counts = Counter(word.key for sentence in words for word in sentence if word.kind == CONTENT)
+    counts = Counter([word.key for sentence in words for word in sentence if word.kind is CONTENT])
     return Analysis(language, found, words, counts, weigh(counts))
 
 
 def weigh(counts: Counter[str]) -> dict[str, float]:
     """What each word weighs: its count and its rarity."""
     return {
-        key: _rareness(key) if count == 1 else math.pow(count, _COUNT_POWER) * _rareness(key)
+        key: _RARENESS[key] if count == 1 else math.pow(count, _COUNT_POWER) * _RARENESS[key]
         for key, count in counts.items()
     }
-
-
-@lru_cache(maxsize=8192)
-def _rareness(key: str) -> float:
-    return math.pow(rarity(key), _RARITY_POWER)

@@ -13,10 +13,9 @@ from typing import Final
 
 from ..models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata
 from .analysis import Analysis, analyze, weigh
-from .keywords import runs
 from .summary import summarize
 from .titles import choose_title
-from .words import Word, join, split_words
+from .words import BREAK, STOP, Word, join, split_words
 
 #: Words that a document's topics have together at the most.
 TOPIC_WORDS: Final = 50
@@ -96,7 +95,7 @@ class _Subjects:
             if word.topical:
                 self.counts[word.key] += 1
                 self.written.setdefault(word.key, word.text)
-        for run in runs(words):
+        for run in _runs(words):
             for phrase in _pairs_and_triples(run):
                 key = tuple([word.key for word in phrase])
                 self.phrases[key] += 1
@@ -138,6 +137,20 @@ class _Subjects:
 
 def _of_peers(weights: Sequence[float]) -> bool:
     return min(weights, default=0.0) >= _PEER * max(weights, default=0.0)
+
+
+def _runs(sentence: Sequence[Word]) -> Iterator[list[Word]]:
+    """Stretches of words that no function word, punctuation mark or participle after a noun interrupts."""
+    run: list[Word] = []
+    for word in sentence:
+        ends = word.kind is STOP or word.kind is BREAK
+        if run and (ends or word.parts):
+            yield run
+            run = []
+        if not ends:
+            run.append(word)
+    if run:
+        yield run
 
 
 def _pairs_and_triples(run: Sequence[Word]) -> Iterator[Sequence[Word]]:

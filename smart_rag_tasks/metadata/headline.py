@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Final
 
 from .analysis import Analysis
@@ -33,13 +34,15 @@ def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
     chinese = analysis.language in ("zh", "ja")
     ends = _CLAUSE_ENDS if chinese else _SENTENCE_ENDS
     limit += _CHINESE_MORE if chinese else 0
-    best: list[Word] = []
+    best: Sequence[Word] = ()
     most = 0.0
     for place, early in _promising(analysis):
-        for line in _lines(analysis.words[place], ends, limit):
-            score = early * _weight(line, analysis.weights)
+        sentence = analysis.words[place]
+        keys = _keys(sentence)
+        for start, end in _lines(sentence, ends, limit):
+            score = early * _weight(keys[start:end], analysis.weights)
             if score > most:
-                best, most = line, score
+                best, most = sentence[start:end], score
     return join(best)
 
 
@@ -48,63 +51,65 @@ def _promising(analysis: Analysis) -> list[tuple[int, float]]:
     total = len(analysis.words)
     early = [(1 + _EARLY * (1 - place / total)) * (1.0 if place else _FIRST) for place in range(total)]
     ranked = sorted(
-        range(total), key=lambda place: (-early[place] * _weight(analysis.words[place], analysis.weights), place)
+        range(total), key=lambda place: (-early[place] * _weight(_keys(analysis.words[place]), analysis.weights), place)
     )
     return [(place, early[place]) for place in sorted(ranked[:_LOOKED_INTO])]
 
 
-def _weight(line: Sequence[Word], weights: dict[str, float]) -> float:
-    keys = {word.key for word in line if word.kind is CONTENT}
-    return sum([weights[key] for key in keys]) / math.pow(len(line) + 2, _LENGTH_POWER)
+def _keys(words: Sequence[Word]) -> list[str]:
+    """The words' keys, "" for those that say nothing."""
+    return [word.key if word.kind is CONTENT else "" for word in words]
 
 
-def _lines(sentence: Sequence[Word], ends: frozenset[str], limit: int) -> Iterator[list[Word]]:
-    """Stretches of the sentence that begin and end with words that say something."""
-    for part in _parts(sentence, ends):
-        starts = [0] if len(part) <= limit else _phrase_starts(part)
+def _weight(keys: Sequence[str], weights: dict[str, float]) -> float:
+    """What a stretch of words says for its length."""
+    return math.fsum(map(weights.get, set(keys), repeat(0.0))) / math.pow(len(keys) + 2, _LENGTH_POWER)
+
+
+def _lines(sentence: Sequence[Word], ends: frozenset[str], limit: int) -> Iterator[tuple[int, int]]:
+    """Stretches of the sentence that begin and end with words that say something: where they begin and end."""
+    for first, last in _parts(sentence, ends):
+        starts = [first] if last - first <= limit else _phrase_starts(sentence, first, last)
         for start in starts:
-            line = _trim(part, start, limit)
-            if line:
-                yield line
+            end = _trim(sentence, start, last, limit)
+            if end > start:
+                yield start, end
 
 
-def _parts(sentence: Sequence[Word], ends: frozenset[str]) -> Iterator[list[Word]]:
-    part: list[Word] = []
-    for word in sentence:
+def _parts(sentence: Sequence[Word], ends: frozenset[str]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for place, word in enumerate(sentence):
         if word.kind is BREAK and word.text in ends:
-            yield _strip(part)
-            part = []
-        else:
-            part.append(word)
-    yield _strip(part)
+            yield _strip(sentence, start, place)
+            start = place + 1
+    yield _strip(sentence, start, len(sentence))
 
 
-def _strip(words: list[Word]) -> list[Word]:
+def _strip(words: Sequence[Word], start: int, end: int) -> tuple[int, int]:
     """Without what stands before the first and after the last word that says something."""
-    start, end = 0, len(words)
     while start < end and words[start].kind is not CONTENT:
         start += 1
     while end > start and words[end - 1].kind in (STOP, BREAK):
         end -= 1
-    return words[start:end]
+    return start, end
 
 
-def _phrase_starts(words: list[Word]) -> list[int]:
+def _phrase_starts(words: Sequence[Word], first: int, last: int) -> list[int]:
     return [
         place
-        for place, word in enumerate(words)
-        if word.kind is CONTENT and (place == 0 or words[place - 1].kind in (STOP, BREAK))
+        for place in range(first, last)
+        if words[place].kind is CONTENT and (place == first or words[place - 1].kind in (STOP, BREAK))
     ]
 
 
-def _trim(words: list[Word], start: int, limit: int) -> list[Word]:
-    """At most ``limit`` words from ``start``, cut back so that no phrase is cut in two."""
-    end = min(len(words), start + limit)
-    if end < len(words) and words[end].kind in (CONTENT, WEAK, NUMBER):
+def _trim(words: Sequence[Word], start: int, last: int, limit: int) -> int:
+    """Where at most ``limit`` words from ``start`` end, cut back so that no phrase is cut in two."""
+    end = min(last, start + limit)
+    if end < last and words[end].kind in (CONTENT, WEAK, NUMBER):
         cut = end
         while cut > start and words[cut - 1].kind in (CONTENT, WEAK, NUMBER):
             cut -= 1
         end = cut if cut - start > limit // 2 else end
     while end > start and words[end - 1].kind not in (CONTENT, NUMBER):
         end -= 1
-    return words[start:end]
+    return end

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from .analysis import Analysis
-from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, WEAK, Word, join, rarity
+from .kept import Kept
+from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, WEAK, Word, join, rareness
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -36,15 +37,16 @@ class _Powers:
     """How strongly each property of a phrase counts."""
 
     word_count: float
-    rarity: float
+    #: Each word's rarity to its power.
+    rareness: Kept[float]
     length: float
     count: float
     early: float
     nested: float
 
 
-_LATIN: Final = _Powers(word_count=0.3, rarity=1.0, length=0.25, count=0.7, early=0.6, nested=0.0)
-_CHINESE: Final = _Powers(word_count=0.3, rarity=0.6, length=0.15, count=1.0, early=0.3, nested=0.7)
+_LATIN: Final = _Powers(word_count=0.3, rareness=rareness(1.0), length=0.25, count=0.7, early=0.6, nested=0.0)
+_CHINESE: Final = _Powers(word_count=0.3, rareness=rareness(0.6), length=0.15, count=1.0, early=0.3, nested=0.7)
 
 
 class _Phrase:
@@ -52,7 +54,7 @@ class _Phrase:
 
     __slots__ = ("count", "first", "words")
 
-    def __init__(self, words: list[Word], first: int) -> None:
+    def __init__(self, words: Sequence[Word], first: int) -> None:
         self.words = words
         #: Place of its first word among the text's words.
         self.first = first
@@ -66,70 +68,62 @@ def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
     phrases = _phrases(analysis)
     if powers.nested:
         _discount_nested(phrases, powers.nested)
-    scores = _scores(phrases, analysis.counts, powers, length)
+    ranked = _ranked(phrases, analysis.counts, powers, length)
     wanted = min(limit, _FEWEST + length // _WORDS_PER_KEYWORD)
-    return tuple(join(phrases[key].words) for key in _distinct(_ranked(scores, phrases), wanted))
+    return tuple(join(phrases[key].words) for key in _distinct(ranked, wanted))
 
 
 def _phrases(analysis: Analysis) -> dict[Key, _Phrase]:
     """All candidate phrases of at most four words."""
     phrases: dict[Key, _Phrase] = {}
+    loose: list[Key] = []
     place = 0
     for sentence in analysis.words:
-        for run in runs(sentence):
-            keys = [word.key for word in run]
-            for start, end in _spans(run):
-                key = tuple(keys[start:end])
-                phrase = phrases.get(key)
-                if phrase is None:
-                    phrases[key] = _Phrase(run[start:end], place + start)
-                else:
-                    phrase.count += 1
-                    if phrase.words[0].named and not run[start].named:  # no longer at the start of a sentence
-                        phrase.words = run[start:end]
+        for start, key, words in _candidates(sentence):
+            phrase = phrases.get(key)
+            if phrase is None:
+                phrases[key] = _Phrase(words, place + start)
+                if words[-1].tag and _is_loose(words):
+                    loose.append(key)
+            else:
+                phrase.count += 1
+                if phrase.words[0].named and not words[0].named:  # no longer at the start of a sentence
+                    phrase.words = words
         place += len(sentence)
-    return {key: phrase for key, phrase in phrases.items() if phrase.count > 1 or not _is_loose(phrase.words)}
+    for key in loose:
+        if phrases[key].count == 1:
+            del phrases[key]
+    return phrases
 
 
-def _is_loose(words: list[Word]) -> bool:
-    """Whether Chinese words make a phrase only if the text repeats them."""
-    last = words[-1]
-    if not last.tag:
-        return False
-    return (last.kind is WEAK and last.tag in LOOSE_TAGS) or all(word.kind is not CONTENT for word in words)
+def _candidates(sentence: Sequence[Word]) -> Iterator[tuple[int, Key, Sequence[Word]]]:
+    """A sentence's phrases, their keys and where they begin: they open and close well, and hold a content word.
 
-
-def runs(sentence: Sequence[Word]) -> Iterator[list[Word]]:
-    """Stretches of words that no function word, punctuation mark or participle after a noun interrupts."""
-    run: list[Word] = []
-    for word in sentence:
-        ends = word.kind is STOP or word.kind is BREAK
-        if run and (ends or word.parts):
-            yield run
-            run = []
-        if not ends:
-            run.append(word)
-    if run:
-        yield run
-
-
-def _spans(run: list[Word]) -> Iterator[tuple[int, int]]:
-    """Where phrases begin and end in a run: they open and close well, hold a content word, are not too long."""
-    if len(run) == 1:  # most runs
-        if run[0].kind is CONTENT:
-            yield 0, 1
-        return
-    for start, first in enumerate(run):
+    No function word, punctuation mark or participle after a noun is inside one.
+    """
+    for start, first in enumerate(sentence):
         if not first.opens:
             continue
+        words = sentence[start : start + _MAX_WORDS]
+        key: Key = ()
         content, size = False, 0
-        for end, word in enumerate(run[start : start + _MAX_WORDS], start + 1):
-            content = content or word.kind is CONTENT
-            size += len(word.text)
-            if word.tag and size > _MAX_HAN and word.tag != "eng":
+        for word in words:
+            if word.kind is STOP or word.kind is BREAK or (word.parts and key):
                 break
-            if word.closes and (content or (word.tag and size > 2 and end - start > 1)):
-                yield start, end
+            key += (word.key,)
+            content = content or word.kind is CONTENT
+            if word.tag:
+                size += len(word.text)
+                if size > _MAX_HAN and word.tag != "eng":
+                    break
+            if word.closes and (content or (size > 2 and len(key) > 1)):
+                yield start, key, words[: len(key)]
+
+
+def _is_loose(words: Sequence[Word]) -> bool:
+    """Whether Chinese words make a phrase only if the text repeats them."""
+    last = words[-1]
+    return (last.kind is WEAK and last.tag in LOOSE_TAGS) or all(word.kind is not CONTENT for word in words)
 
 
 def _discount_nested(phrases: dict[Key, _Phrase], share: float) -> None:
@@ -149,42 +143,45 @@ def _inner(key: Key) -> Iterator[Key]:
     return (key[a:b] for a in range(size) for b in range(a + 1, size + 1) if b - a < size)
 
 
-def _scores(phrases: dict[Key, _Phrase], counts: Counter[str], powers: _Powers, length: int) -> dict[Key, float]:
+def _ranked(phrases: dict[Key, _Phrase], counts: Counter[str], powers: _Powers, length: int) -> Iterator[Key]:
+    """The best first; of equals the earlier. Few are ever asked for, so the order is made bit by bit."""
     shorter = [math.pow(size, -powers.length) for size in range(1, _MAX_WORDS + 1)]
     values: dict[str, float] = {}
-    scores: dict[Key, float] = {}
+    heap: list[tuple[float, int, Key]] = []
+    early = powers.early / max(length, 1)
     for key, phrase in phrases.items():
         value = 0.0
         for word in phrase.words:
-            if word.key not in values:
-                values[word.key] = _value(word, counts, powers)
-            value += values[word.key]
-        repeats = 1.0 if phrase.count == 1.0 else math.pow(phrase.count, powers.count)
-        scores[key] = value * shorter[len(key) - 1] * repeats * (1 + powers.early * (1 - phrase.first / length))
-    return scores
-
-
-def _value(word: Word, counts: Counter[str], powers: _Powers) -> float:
-    if word.kind is NUMBER:
-        return 0.0
-    count = counts[word.key]
-    return math.pow(rarity(word.key), powers.rarity) * (math.pow(count, powers.word_count) if count > 1 else 1.0)
-
-
-def _ranked(scores: dict[Key, float], phrases: dict[Key, _Phrase]) -> Iterator[Key]:
-    """The best first; of equals the earlier. Few are ever asked for, so the order is made bit by bit."""
-    heap = [(-score, phrases[key].first, key) for key, score in scores.items()]
+            part = values.get(word.key)
+            if part is None:
+                part = values[word.key] = _value(word, counts, powers)
+            value += part
+        if len(key) > 1:
+            value *= shorter[len(key) - 1]
+        if phrase.count != 1.0:
+            value *= math.pow(phrase.count, powers.count)
+        heap.append((value * (early * phrase.first - powers.early - 1), phrase.first, key))
     heapq.heapify(heap)
     while heap:
         yield heapq.heappop(heap)[2]
 
 
+def _value(word: Word, counts: Counter[str], powers: _Powers) -> float:
+    if word.kind is NUMBER:
+        return 0.0
+    count = counts.get(word.key, 0)
+    rare = powers.rareness[word.key]
+    return rare * math.pow(count, powers.word_count) if count > 1 else rare
+
+
 def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
     """The first ``wanted`` keys of which none shares more than half of its words with another."""
     chosen: list[Key] = []
+    said: set[str] = set()
     for key in ranked:
-        if not any(_same_subject(key, other) for other in chosen):
+        if said.isdisjoint(key) or not any(_same_subject(key, other) for other in chosen):
             chosen.append(key)
+            said.update(key)
         if len(chosen) >= wanted:
             break
     return chosen

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import chain, repeat
 from typing import Final
 
 from .lexicon import function_words
@@ -41,13 +42,15 @@ _PROSE_MARKS: Final = frozenset(
     ]
 )
 
-_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]+")
 _KANA: Final = re.compile("[\u3041-\u309f\u30a1-\u30fa]")
 #: Function words that a text must have for a language other than English, and their share of its words.
 _FEWEST_HITS: Final = 2
 _SHARE: Final = 0.12
 #: A letter of the scripts below.
 _NEITHER: Final = re.compile("[\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af]")
+#: A letter of any script but Latin.
+_SCRIPT: Final = re.compile(f"{_NEITHER.pattern}|{_HAN.pattern}")
 _LETTERS_PER_WORD: Final = 5
 _ENGLISH_WORD: Final = re.compile("[a-z]+")
 _LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -89,7 +92,9 @@ def detect(text: str) -> str:
 
 def _by_script(text: str) -> str:
     """The language of the script that most of the prose is in, "" when that is Latin."""
-    han = len(_HAN.findall(text))
+    if not _SCRIPT.search(text):
+        return ""
+    han = sum(map(len, _HAN.findall(text)))
     code, most = _other_script(text)
     if code == "ja" and most > han // 10:
         return "ja"
@@ -119,16 +124,17 @@ def _tell(code: str, text: str) -> str:
 
 def _latin(text: str) -> str:
     """The language whose function words the text has most of; English for plain ASCII words without any."""
-    words = _LATIN_WORD.findall(text.replace("’", "'"))
+    plain = text.isascii()
+    text = text.replace("’", "'")
+    # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
+    words = [word for word in text.split() if word.islower()] or _LATIN_WORD.findall(text.lower())
     if not words:
         return ""
-    # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
-    words = [word for word in words if word.islower()] or [word.lower() for word in words]
     # Single letters are variables more often than words.
-    words = [word for word in words if len(word) > 1 or not text.isascii()]
+    words = [word for word in words if len(word) > 1] if plain else words
     owners = function_words()
-    score = Counter(code for word in words if word in owners for code in owners[word])
+    score = Counter(chain.from_iterable(map(owners.get, words, repeat(()))))
     best, hits = max(score.items(), key=lambda item: (item[1], item[0] == "en", item[0]), default=("", 0))
     if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words) or score["en"] == hits):
-        return "en" if text.isascii() else ""
+        return "en" if plain else ""
     return best

@@ -10,7 +10,6 @@ from sentencex import segment
 #: Characters; a "sentence" over it (a table, a log, minified code) is cut, so that later steps stay linear.
 MAX_SENTENCE: Final = 600
 
-_SPACES: Final = re.compile(r"\s+")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
@@ -31,16 +30,15 @@ def split(text: str, language: str) -> list[str]:
     """The sentences in order, without Markdown's marks, spaces made single; none over 600 characters."""
     found: list[str] = []
     for block in _BREAK.split(text):
-        if not block or block.isspace():
-            continue
-        for sentence in segment("zh" if language == "zh" else language or "en", _SPACES.sub(" ", block)):
+        line = " ".join(block.split())
+        for sentence in segment(language or "en", line) if line else ():
             found.extend(_pieces(sentence, language))
     return found
 
 
 def _pieces(sentence: str, language: str) -> list[str]:
     parts = _CHINESE_END.split(sentence) if language == "zh" else [sentence]
-    tidy = (part if part[:1].isalpha() else _MARKUP.sub("", part) for part in map(str.strip, parts))
+    tidy = [part if part[:1].isalpha() else _MARKUP.sub("", part) for part in map(str.strip, parts)]
     return [piece for part in tidy if part for piece in _cut(part)]
 
 

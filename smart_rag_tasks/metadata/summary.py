@@ -52,6 +52,6 @@ def _room(analysis: Analysis, place: int, room: int) -> float:
 
 
 def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:
-    fresh = sum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
+    fresh = math.fsum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
     length = math.pow(len(analysis.words[place]) + 5, _LENGTH_POWER)
     return fresh / length * min(1.0, len(keys) / _FEWEST) * (1.0 if place else _FIRST)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any, Final
 
+from .kept import SIZE, Kept
 from .lexicon import (
     RARE,
     chinese_empty,
@@ -20,14 +24,13 @@ from .lexicon import (
 
 #: Kinds of words. CONTENT may be a keyword, WEAK may stand inside one, STOP and BREAK end it, NUMBER may follow.
 CONTENT, WEAK, NUMBER, STOP, BREAK = "content", "weak", "number", "stop", "break"
-#: Words that are kept, of each kind of question about them: some 4 MB in all, and most words of a text are among them.
-_CACHED: Final = 8192
 #: Tag of a hyphen or middle dot inside a name.
 JOINER: Final = "-"
 
 
-class Word(NamedTuple):
-    """One word of a sentence; words are shared, one object for each way of writing."""
+@dataclass(slots=True, eq=False)
+class Word:
+    """One word of a sentence; shared, one object for each way of writing, so nothing may change it."""
 
     #: As it is written.
     text: str
@@ -76,12 +79,28 @@ _MAX_WORD: Final = 40
 
 def split_words(sentence: str, language: str) -> list[Word]:
     """The sentence's words and punctuation marks in order."""
-    if _HAN.search(sentence):
-        return [_chinese_word(text) for text in rjieba().cut(sentence) if not text.isspace()]
-    return [_latin_word(text, language) for text in _LATIN.findall(sentence)]
+    if not sentence.isascii() and _HAN.search(sentence):
+        return [_CHINESE_WORDS[text] for text in rjieba().cut(sentence) if not text.isspace()]
+    return list(chain.from_iterable(map(_between_spaces(language).__getitem__, sentence.split())))
 
 
-@lru_cache(maxsize=_CACHED)
+@lru_cache(maxsize=4)
+def _between_spaces(language: str) -> Kept[list[Word]]:
+    """The words and marks of what stands between two spaces."""
+    words = _latin_words(language)
+
+    def split(token: str) -> list[Word]:
+        texts = [token] if token.isalnum() else _LATIN.findall(token)
+        return [words[text] for text in texts]
+
+    return Kept(split)
+
+
+@lru_cache(maxsize=4)
+def _latin_words(language: str) -> Kept[Word]:
+    return Kept(partial(_latin_word, language=language))
+
+
 def _latin_word(text: str, language: str) -> Word:
     if len(text) == 1 and not text.isalnum():
         return Word(text, text, BREAK)
@@ -89,7 +108,7 @@ def _latin_word(text: str, language: str) -> Word:
     named = text[0].isupper()
     if lower == "'s":
         return Word(text, lower, WEAK)
-    if _NUMERIC.fullmatch(lower):
+    if not lower[0].isalpha() and _NUMERIC.fullmatch(lower):
         return Word(text, lower, NUMBER)
     if not 1 < len(lower) <= _MAX_WORD or lower in english_stop() or language in function_words().get(lower, ()):
         return Word(text, lower, STOP, named=named)
@@ -108,7 +127,6 @@ def rjieba() -> Any:
     return engine
 
 
-@lru_cache(maxsize=_CACHED)
 def _chinese_word(text: str) -> Word:
     if not _HAN.search(text):
         return _foreign_word(text)
@@ -118,27 +136,36 @@ def _chinese_word(text: str) -> Word:
     if tag == "m":
         return Word(text, text, NUMBER, tag)
     subject = tag in _SUBJECT_TAGS
-    named = tag in NAME_TAGS and len(text) > 1
-    topical = tag[0] in _TOPICAL_TAGS and len(text) > 1 and text not in chinese_empty()
-    word = Word(text, text, STOP, tag, opens=subject, closes=subject, named=named, topical=topical)
+    long = len(text) > 1
+    topical = long and tag[0] in _TOPICAL_TAGS and text not in chinese_empty()
     if text in chinese_stop() or not (subject or tag in _MODIFIER_TAGS):
-        return word._replace(kind=WEAK if subject else STOP, named=False)
-    closes = subject or tag == "k" or (tag in LOOSE_TAGS and len(text) > 1)
-    kind = CONTENT if subject and len(text) > 1 else WEAK
-    return word._replace(kind=kind, opens=tag not in _NEVER_FIRST, closes=closes)
+        return Word(text, text, WEAK if subject else STOP, tag, opens=subject, closes=subject, topical=topical)
+    return Word(
+        text,
+        text,
+        CONTENT if subject and long else WEAK,
+        tag,
+        opens=tag not in _NEVER_FIRST,
+        closes=subject or tag == "k" or (tag in LOOSE_TAGS and long),
+        named=long and tag in NAME_TAGS,
+        topical=topical,
+    )
 
 
 def _foreign_word(text: str) -> Word:
     """A word of an alphabet, a number or a mark within Chinese text."""
     if text in _JOINERS:
         return Word(text, text, WEAK, JOINER)
-    word = _latin_word(text, "en")
+    word = _latin_words("en")[text]
     if word.kind == NUMBER:
-        return word._replace(tag="m", closes=True)
-    return word._replace(tag="eng", parts=False)
+        return replace(word, tag="m", closes=True)
+    return replace(word, tag="eng", parts=False)
 
 
-@lru_cache(maxsize=_CACHED)
+_CHINESE_WORDS: Final = Kept(_chinese_word)
+
+
+@lru_cache(maxsize=SIZE)
 def rarity(key: str) -> float:
     """How little everyday a word is: 1 for common words to 3 for those outside the common ones."""
     if not _HAN.search(key):
@@ -148,6 +175,11 @@ def rarity(key: str) -> float:
     # Of the 60 million words that jieba's dictionary counts: 10,000 and more is everyday, under 10 is rare.
     digits = len(str(rjieba().suggest_freq(key)))
     return max(1.0, RARE - 0.5 * (digits - 1))
+
+
+def rareness(power: float) -> Kept[float]:
+    """Each word's rarity to ``power``, by its key."""
+    return Kept(lambda key: math.pow(rarity(key), power))
 
 
 def singular(word: str) -> str:

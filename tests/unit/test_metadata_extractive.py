@@ -163,6 +163,27 @@ def test_the_same_text_gives_the_same_metadata_in_another_process(tmp_path: Path
     assert {expected} == seen
 
 
+def test_lines_of_equal_weight_are_chosen_alike_in_every_process() -> None:
+    """Sums of the same weights in another order differ in the last bit, and sets have an order of each process's own."""
+    program = (
+        "from smart_rag_tasks.metadata.analysis import analyze\n"
+        "from smart_rag_tasks.metadata.headline import headline\n"
+        "print(headline(analyze('obsidian water valley house granite lungfish engine; '\n"
+        "    'otter engine house water kestrel valley zebrafish; obsidian water otter')))\n"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert seen == {"obsidian water valley house granite lungfish engine\n"}
+
+
 def test_a_chunk_does_not_depend_on_its_batch() -> None:
     chunks = [Chunk(str(place), text) for place, text in enumerate([ENGLISH, CHINESE, "", MIXED])]
     assert [GENERATOR.generate([chunk], DOCUMENT)[0] for chunk in chunks] == GENERATOR.generate(chunks, DOCUMENT)
