@@ -199,7 +199,7 @@ def _lines(path: Path) -> list[str]:
 def _timed(
     make: Callable[[bool], Callable[[str], Any]], chinese: bool, texts: Iterable[str]
 ) -> tuple[list[Any], float]:
-    """What the library says of each text, and its milliseconds a text, the second time round."""
+    """What the library says of each text, and its milliseconds a text, after twenty to warm up."""
     extract = make(chinese)
     texts = list(texts)
     for text in texts[:20]:

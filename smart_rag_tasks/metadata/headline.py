@@ -27,6 +27,10 @@ _FIRST: Final = 1.2
 #: A Chinese line stays within one clause; in other languages a comma may be inside.
 _CLAUSE_ENDS: Final = frozenset(",;:，；：()（）—")
 _SENTENCE_ENDS: Final = frozenset(";:()（）—")
+#: Kinds of words that a phrase consists of, that a line may end with, and that stand between phrases.
+_INSIDE: Final = (CONTENT, WEAK, NUMBER)
+_LAST: Final = (CONTENT, NUMBER)
+_BETWEEN: Final = (STOP, BREAK)
 
 
 def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
@@ -89,7 +93,7 @@ def _strip(words: Sequence[Word], start: int, end: int) -> tuple[int, int]:
     """Without what stands before the first and after the last word that says something."""
     while start < end and words[start].kind is not CONTENT:
         start += 1
-    while end > start and words[end - 1].kind in (STOP, BREAK):
+    while end > start and words[end - 1].kind in _BETWEEN:
         end -= 1
     return start, end
 
@@ -98,18 +102,18 @@ def _phrase_starts(words: Sequence[Word], first: int, last: int) -> list[int]:
     return [
         place
         for place in range(first, last)
-        if words[place].kind is CONTENT and (place == first or words[place - 1].kind in (STOP, BREAK))
+        if words[place].kind is CONTENT and (place == first or words[place - 1].kind in _BETWEEN)
     ]
 
 
 def _trim(words: Sequence[Word], start: int, last: int, limit: int) -> int:
     """Where at most ``limit`` words from ``start`` end, cut back so that no phrase is cut in two."""
     end = min(last, start + limit)
-    if end < last and words[end].kind in (CONTENT, WEAK, NUMBER):
+    if end < last and words[end].kind in _INSIDE:
         cut = end
-        while cut > start and words[cut - 1].kind in (CONTENT, WEAK, NUMBER):
+        while cut > start and words[cut - 1].kind in _INSIDE:
             cut -= 1
         end = cut if cut - start > limit // 2 else end
-    while end > start and words[end - 1].kind not in (CONTENT, NUMBER):
+    while end > start and words[end - 1].kind not in _LAST:
         end -= 1
     return end

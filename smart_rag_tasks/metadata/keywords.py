@@ -18,7 +18,7 @@ from typing import Final
 
 from .analysis import Analysis
 from .kept import Kept
-from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, WEAK, Word, join, rareness
+from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, Word, join, rareness
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -123,7 +123,9 @@ def _candidates(sentence: Sequence[Word]) -> Iterator[tuple[int, Key, Sequence[W
 def _is_loose(words: Sequence[Word]) -> bool:
     """Whether Chinese words make a phrase only if the text repeats them."""
     last = words[-1]
-    return (last.kind is WEAK and last.tag in LOOSE_TAGS) or all(word.kind is not CONTENT for word in words)
+    if last.kind is CONTENT:
+        return False
+    return last.tag in LOOSE_TAGS or all([word.kind is not CONTENT for word in words])
 
 
 def _discount_nested(phrases: dict[Key, _Phrase], share: float) -> None:
@@ -179,7 +181,7 @@ def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
     chosen: list[Key] = []
     said: set[str] = set()
     for key in ranked:
-        if said.isdisjoint(key) or not any(_same_subject(key, other) for other in chosen):
+        if said.isdisjoint(key) or not (len(key) == 1 or _is_said(key, chosen)):
             chosen.append(key)
             said.update(key)
         if len(chosen) >= wanted:
@@ -187,8 +189,11 @@ def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
     return chosen
 
 
-def _same_subject(key: Key, other: Key) -> bool:
-    shared = 0
-    for word in key:
-        shared += word in other
-    return shared * 2 > min(len(key), len(other))
+def _is_said(key: Key, chosen: list[Key]) -> bool:
+    for other in chosen:
+        shared = 0
+        for word in key:
+            shared += word in other
+        if shared * 2 > min(len(key), len(other)):
+            return True
+    return False

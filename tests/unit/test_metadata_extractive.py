@@ -268,4 +268,4 @@ def test_no_thread_is_started() -> None:
 
 def test_the_fingerprint_is_stable() -> None:
     assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
-    assert ExtractiveGenerator().fingerprint.startswith("extractive-2-")
+    assert ExtractiveGenerator().fingerprint.startswith("extractive-3-")
