@@ -125,7 +125,7 @@ def _is_loose(words: Sequence[Word]) -> bool:
     last = words[-1]
     if last.kind is CONTENT:
         return False
-    return last.tag in LOOSE_TAGS or all([word.kind is not CONTENT for word in words])
+    return last.tag in LOOSE_TAGS or all(word.kind is not CONTENT for word in words)
 
 
 def _discount_nested(phrases: dict[Key, _Phrase], share: float) -> None:

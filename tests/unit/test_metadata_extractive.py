@@ -164,7 +164,7 @@ def test_the_same_text_gives_the_same_metadata_in_another_process(tmp_path: Path
 
 
 def test_lines_of_equal_weight_are_chosen_alike_in_every_process() -> None:
-    """Sums of the same weights in another order differ in the last bit, and sets have an order of each process's own."""
+    """Sums in another order differ in the last bit, and sets have an order of each process's own."""
     program = (
         "from smart_rag_tasks.metadata.analysis import analyze\n"
         "from smart_rag_tasks.metadata.headline import headline\n"
