@@ -93,6 +93,7 @@ def _batch(task: tuple[str, str, int]) -> int:
             "chunk_id": row.chunk_id,
             "run_id": row.run_id,
             "meta": metadata_to_json(outcome),
+            "meta_key": row.chunk_id,
             "context": compose_context("", row.section_path, outcome.gist),
             "generator": "busy",
             "fingerprint": _generator.fingerprint,
@@ -120,18 +121,8 @@ def pool_round(pool: Any, url: str, size: int, documents: int, count: int, tag: 
     for name, items in given.items():
         values = [Chunk(item["chunk_id"], item["text"], position) for position, item in enumerate(items)]
         run = admit(store, Submission(name, values, "busy", engine="celery"))
-        plans = [
-            {
-                "chunk_id": item.chunk_id,
-                "want_key": item.chunk_id,
-                "state": "pending",
-                "context": "",
-                "batch": at // size,
-            }
-            for at, item in enumerate(values)
-        ]
         with store.write() as connection:
-            runs.plan_chunks(connection, name, run.run_id, plans)
+            runs.number_chunks(connection, name, run.run_id, size, 0, count)
         tasks += [(name, run.run_id, number) for number in range(-(-count // size))]
     done = sum(pool.imap_unordered(_batch, tasks))
     for name, run_id, number in tasks:

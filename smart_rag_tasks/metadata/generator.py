@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 from ..models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata, Outcome
@@ -69,13 +70,21 @@ def fingerprint_of(name: str, version: str, options: Mapping[str, Any]) -> str:
 
 
 def cache_key(chunk: Chunk, document: DocumentContext, generator: MetadataGenerator) -> str:
-    """sha256 (hexadecimal) over what the generator is shown, and its fingerprint."""
-    shown: list[Any] = [generator.fingerprint]
+    """sha256 (hexadecimal) over what the generator is shown, and its fingerprint.
+
+    Without the document's language: it is known from the end of the first run on, and the key must not change then.
+    """
+    shown: tuple[Any, ...] = (generator.fingerprint,)
     if getattr(generator, "uses_document", False):
-        shown += [list(chunk.section_path), document.title, document.language]
-    digest = hashlib.sha256(json.dumps(shown).encode())
+        shown += (chunk.section_path, document.title)
+    digest = _digest_of(shown).copy()
     digest.update(chunk.text.encode("utf-8", "surrogatepass"))  # JSON ends before it: the two cannot be mistaken
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _digest_of(shown: tuple[Any, ...]) -> hashlib._Hash:
+    return hashlib.sha256(json.dumps(shown).encode())
 
 
 def title_of(generator: MetadataGenerator, chunks: Sequence[Chunk], hint: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from ..errors import InvalidSettings, StoreUnavailable
-from ..metadata import compose_context
+from ..metadata import cache_key, compose_context
 from ..models import Chunk, ChunkFailure, ChunkMetadata, ChunkState, DocumentContext, Json, Outcome
 from ..reliability.retry import delay_before_retry
 from ..store import batches, facts, runs
@@ -106,7 +106,9 @@ class _Batch:
         )
         with env.store.read() as connection:
             self.rows = batches.pending_chunks(connection, lease.document_id, lease.run_id, lease.number)
-            self.known = {} if lease.run.force else _generated_before(connection, self.rows)
+            self.chunks = {row.chunk_id: chunk_of(row) for row in self.rows}
+            self.keys = {name: cache_key(chunk, self.document, self.generator) for name, chunk in self.chunks.items()}
+            self.known = {} if lease.run.force else _generated_before(connection, list(self.keys.values()))
         self.left = len(self.rows)
         self.done = self.failed = 0
         self.retry_at: float | None = None
@@ -144,13 +146,14 @@ class _Batch:
 
     def _outcomes(self, rows: Sequence[Row[Any]]) -> list[Outcome]:
         """One outcome a row; equal texts are generated once, and what was generated before not at all."""
+        keys = [self.keys[row.chunk_id] for row in rows]
         wanted: dict[str, Chunk] = {}
-        for row in rows:
-            if row.want_key not in self.known:
-                wanted.setdefault(row.want_key, chunk_of(row))
+        for key, row in zip(keys, rows, strict=True):
+            if key not in self.known:
+                wanted.setdefault(key, self.chunks[row.chunk_id])
         fresh = dict(zip(wanted, self._call(list(wanted.values())), strict=True))
         self.stopped = any(isinstance(it, ChunkFailure) and it.kind == SOFT_LIMIT for it in fresh.values())
-        return [fresh[row.want_key] if row.want_key in fresh else self.known[row.want_key] for row in rows]
+        return [fresh[key] if key in fresh else self.known[key] for key in keys]
 
     def _call(self, chunks: list[Chunk]) -> list[Outcome]:
         cap = getattr(self.generator, "max_batch", None) or len(chunks) or 1
@@ -203,6 +206,7 @@ class _Batch:
         return {
             **_key(row),
             "meta": metadata_to_json(outcome),
+            "meta_key": self.keys[row.chunk_id],
             "context": compose_context(self.document.title, row.section_path, outcome.gist),
             "generator": self.lease.run.generator,
             "fingerprint": self.generator.fingerprint,
@@ -241,8 +245,8 @@ def process_died(tries: int) -> ChunkFailure:
     )
 
 
-def _generated_before(connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, Outcome]:
-    found = batches.generated_before(connection, [row.want_key for row in rows]) if rows else {}
+def _generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Outcome]:
+    found = batches.generated_before(connection, keys) if keys else {}
     return {key: metadata_of(row.meta) for key, row in found.items()}
 
 

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: Chunks planned in one transaction: memory stays flat, and no writer waits long for SQLite's one lock.
 PAGE = 2000
 
+#: Chunks at the start that a document's title is taken from.
+TITLE_CHUNKS = 20
+
 #: Seconds a chunk is thought to cost before anything was measured; a generator may say ``seconds_per_chunk``.
 UNKNOWN_COST = 0.05
 
@@ -165,7 +168,7 @@ def batch_size(
 def title_for(generator: MetadataGenerator, rows: Sequence[Row[Any]], hint: str) -> str:
     """The document's title from its first chunks; a generator whose ``title`` raises costs the title only."""
     try:
-        return title_of(generator, [chunk_of(row) for row in rows[:20]], hint)
+        return title_of(generator, [chunk_of(row) for row in rows], hint)
     except Exception:
         logger.exception("the generator's title() raised; the parser's title is used")
         return hint
@@ -185,43 +188,60 @@ class _Planner:
 
     def work(self) -> int | None:
         """How many batches the plan has; None if somebody else made it."""
-        while self._page():
+        run = self.run
+        with self.env.store.read() as connection:
+            self.size = self._size(connection)
+            first = runs.page(connection, run.document_id, run.run_id, self.last, TITLE_CHUNKS)
+            new = runs.is_new(connection, run.document_id, run.run_id)
+        self.document = replace(self.document, title=title_for(self.generator, first, run.hint or ""))
+        while not self._page(new=new):
             pass
         return self.batches
 
-    def _page(self) -> bool:
-        """Plan one page; False when the plan is complete, or somebody else has made it."""
-        run, store = self.run, self.env.store
-        with store.read() as connection:
-            rows = runs.page(connection, run.document_id, run.run_id, self.last, PAGE)
-            if not self.size:
-                self.size = self._size(connection)
-        if self.last < 0:
-            self.document = replace(self.document, title=title_for(self.generator, rows, run.hint or ""))
-        plans = [self._plan(row) for row in rows]
-        complete = len(rows) < PAGE
-        with store.write() as connection:
+    def _page(self, *, new: bool) -> bool:
+        """Plan one page; True when the plan is complete, or somebody else has made it."""
+        run = self.run
+        plans = [] if new else [self._plan(row) for row in self._read()]
+        with self.env.store.write() as connection:
             if not runs.is_plannable(connection, run.run_id):
-                return False
-            if self.seen == 0 and not complete:  # planners of several pages must agree on it
+                return True
+            if self.seen == 0 and run.total >= PAGE:  # planners of several pages must agree on it
                 self.size = runs.fix_batch_size(connection, run.run_id, self.size)
-            self._number(plans)
-            runs.plan_chunks(connection, run.document_id, run.run_id, plans)
-            if complete:
+            if new:
+                seen = self._number_new(connection)
+            else:
+                seen = len(plans)
+                self._number(plans)
+                runs.plan_chunks(connection, run.document_id, run.run_id, plans)
+            if seen < PAGE:
                 self._complete(connection)
-        self.seen += len(rows)
+        self.seen += seen
+        return seen < PAGE
+
+    def _number_new(self, connection: Connection) -> int:
+        """Where nothing was generated before there is nothing to compare: no text is read, no row sent."""
+        start, run = self.seen, self.run
+        seen = runs.number_chunks(connection, run.document_id, run.run_id, self.size, start, start + PAGE)
+        self.pending += seen
+        return seen
+
+    def _read(self) -> list[Row[Any]]:
+        with self.env.store.read() as connection:
+            rows = runs.page(connection, self.run.document_id, self.run.run_id, self.last, PAGE)
         self.last = rows[-1].position if rows else self.last
-        return not complete
+        return rows
 
     def _plan(self, row: Row[Any]) -> Json:
         if row.state in WITHOUT_METADATA:  # not among the failed chunks that this run was made for
-            return {name: getattr(row, name) for name in ("chunk_id", "want_key", "state", "context")} | {"batch": None}
-        chunk = chunk_of(row)
-        key = cache_key(chunk, self.document, self.generator)
-        there = row.meta is not None and row.meta_key == key and not self.run.force
+            return {name: getattr(row, name) for name in ("chunk_id", "state", "context")} | {"batch": None}
+        there = row.meta is not None and not self.run.force and self._is_wanted(row)
         context = compose_context(self.document.title, row.section_path, row.meta["gist"]) if there else ""
         state = ChunkState.DONE if there else ChunkState.PENDING
-        return {"chunk_id": row.chunk_id, "want_key": key, "state": state.value, "context": context, "batch": None}
+        return {"chunk_id": row.chunk_id, "state": state.value, "context": context, "batch": None}
+
+    def _is_wanted(self, row: Row[Any]) -> bool:
+        """Whether the metadata that is there is what would be generated now."""
+        return bool(row.meta_key == cache_key(chunk_of(row), self.document, self.generator))
 
     def _number(self, plans: Sequence[Json]) -> None:
         for item in plans:

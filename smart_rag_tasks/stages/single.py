@@ -53,7 +53,6 @@ def generate_one(env: Environment, document_id: object, chunk_id: object, text: 
         "state": ChunkState.DONE.value,
         "meta": meta,
         "meta_key": key,
-        "want_key": key,
         "context": compose_context(document.title, chunk.section_path, outcome.gist),
         "generator": env.settings.generator,
         "fingerprint": generator.fingerprint,

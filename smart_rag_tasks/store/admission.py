@@ -69,7 +69,7 @@ def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 #: A row of ``chunks`` as a new run wants it; what metadata is there stays until better is written.
-_FRESH: Json = {"batch": None, "state": ChunkState.PENDING.value, "attempts": 0, "marks": 0, "want_key": None}
+_FRESH: Json = {"batch": None, "state": ChunkState.PENDING.value, "attempts": 0, "marks": 0}
 
 
 @cache

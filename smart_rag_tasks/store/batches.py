@@ -124,7 +124,7 @@ def pending_chunks(connection: Connection, document_id: str, run_id: str, number
 
 
 _PENDING = (
-    select(*SHOWN, chunks.c.attempts, chunks.c.marks, chunks.c.want_key)
+    select(*SHOWN, chunks.c.attempts, chunks.c.marks)
     .where(
         chunks.c.document_id == bindparam("b_document_id"),
         chunks.c.batch == bindparam("b_number"),
@@ -165,14 +165,14 @@ _WHERE = (
 _ZERO: Any = literal_column("0")
 _NOTHING: Any = literal_column("''")
 
-_DONE_COLUMNS = ("meta", "context", "generator", "fingerprint", "generated_at", "tokens")
+_DONE_COLUMNS = ("meta", "meta_key", "context", "generator", "fingerprint", "generated_at", "tokens")
 _DONE = (
     update(chunks)
     .where(*_WHERE)
     .values(
         {name: bindparam(f"b_{name}") for name in _DONE_COLUMNS}
-        | {"state": literal_column(f"'{ChunkState.DONE.value}'"), "meta_key": chunks.c.want_key}
-        | {"marks": _ZERO, "error_kind": _NOTHING, "error": _NOTHING, "traceback": _NOTHING}
+        | {"state": literal_column(f"'{ChunkState.DONE.value}'"), "marks": _ZERO}
+        | {"error_kind": _NOTHING, "error": _NOTHING, "traceback": _NOTHING}
     )
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Integer, Row, Update, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json
@@ -80,7 +80,7 @@ def page(connection: Connection, document_id: str, run_id: str, after: int, limi
 _OF_RUN = (chunks.c.document_id == bindparam("b_document_id"), chunks.c.run_id == bindparam("b_run_id"))
 
 _PAGE = (
-    select(*SHOWN, chunks.c.state, chunks.c.want_key, chunks.c.context, chunks.c.meta_key, chunks.c.meta)
+    select(*SHOWN, chunks.c.state, chunks.c.context, chunks.c.meta_key, chunks.c.meta)
     .where(*_OF_RUN, chunks.c.position > bindparam("b_after"))
     .order_by(chunks.c.position)
     .limit(bindparam("b_limit"))
@@ -106,20 +106,44 @@ _PLAN = (
     .values(
         state=bindparam("b_state"),
         batch=bindparam("b_batch"),
-        want_key=bindparam("b_want_key"),
         context=bindparam("b_context"),
     )
 )
 
 
 def plan_chunks(connection: Connection, document_id: str, run_id: str, plans: Iterable[Json]) -> None:
-    """Write each chunk's ``state``, ``batch``, ``want_key`` and ``context``."""
+    """Write each chunk's ``state``, ``batch`` and ``context``."""
     rows = [
         {f"b_{name}": value for name, value in {"document_id": document_id, "run_id": run_id, **plan}.items()}
         for plan in plans
     ]
     if rows:
         connection.execute(_PLAN, rows)
+
+
+def is_new(connection: Connection, document_id: str, run_id: str) -> bool:
+    """Whether all chunks of the run lack metadata and wait for it, at positions 0, 1, 2, …"""
+    first, last, count, unlike = connection.execute(_NEW, {"b_document_id": document_id, "b_run_id": run_id}).one()
+    return count > 0 and first == 0 and last == count - 1 and not unlike
+
+
+_UNLIKE = or_(chunks.c.meta.is_not(None), chunks.c.state != ChunkState.PENDING.value)
+_NEW = select(
+    func.min(chunks.c.position), func.max(chunks.c.position), func.count(), func.sum(case((_UNLIKE, 1), else_=0))
+).where(*_OF_RUN)
+
+
+def number_chunks(connection: Connection, document_id: str, run_id: str, size: int, start: int, end: int) -> int:
+    """Put the chunks at ``start`` to ``end - 1`` into batches of ``size``; returns how many there are."""
+    parameters = {"b_document_id": document_id, "b_run_id": run_id, "b_size": size, "b_start": start, "b_end": end}
+    return connection.execute(_NUMBER, parameters).rowcount
+
+
+_NUMBER = (
+    update(chunks)
+    .where(*_OF_RUN, chunks.c.position >= bindparam("b_start"), chunks.c.position < bindparam("b_end"))
+    .values(batch=chunks.c.position // bindparam("b_size", type_=Integer))
+)
 
 
 def planned(connection: Connection, run_id: str, values: Json) -> bool:

@@ -46,7 +46,6 @@ chunks = Table(
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),  # tries that ended with an error
     Column("marks", Integer, nullable=False, default=0),  # tries that never ended: their process died
-    Column("want_key", String(64)),  # cache key of what this run wants
     Column("meta_key", String(64)),  # cache key of the metadata that is there
     Column("meta", JSON),
     Column("context", Text, nullable=False, default=""),
