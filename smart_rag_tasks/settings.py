@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     #: Chunks in a batch at the most.
     max_batch: int = Field(256, alias="SMART_RAG_MAX_BATCH", ge=1, le=10_000)
     #: Seconds of work that a batch aims at.
-    batch_seconds: float = Field(0.1, alias="SMART_RAG_BATCH_SECONDS", gt=0, le=60)
+    batch_seconds: float = Field(0.12, alias="SMART_RAG_BATCH_SECONDS", gt=0, le=60)
     #: Seconds after which a batch gets SoftTimeLimitExceeded, and is killed.
     soft_time_limit: float = Field(90.0, alias="SMART_RAG_SOFT_TIME_LIMIT", gt=0)
     time_limit: float = Field(120.0, alias="SMART_RAG_TIME_LIMIT", gt=0)
