@@ -17,7 +17,7 @@ from smart_rag_tasks.stages import environment as environments
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.ingest import Admission, Submission, admit
-from smart_rag_tasks.store import batches, documents, open_store
+from smart_rag_tasks.store import batches, documents, open_store, runs
 
 
 class Recorder:
@@ -26,6 +26,7 @@ class Recorder:
     def __init__(self) -> None:
         self.fingerprint = "recorder-1"
         self.seconds_per_chunk = 0.02
+        self.uses_document = False
         self.asked: list[str] = []
         self.answers: dict[str, Outcome | Exception] = {}
 
@@ -68,6 +69,13 @@ def states(env: Environment, name: str = "doc") -> list[str]:
         return [row.state for row in documents.chunk_rows(connection, name)]
 
 
+def numbers(env: Environment, name: str) -> list[int]:
+    """The batches of the document's chunks, in their order."""
+    with env.store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT batch FROM chunks WHERE document_id = ? ORDER BY position", (name,))
+        return list(rows.scalars())
+
+
 def test_from_submission_to_the_end(env: Environment, recorder: Recorder) -> None:
     run = submit(env, *(f"text {number}" for number in range(10)))
 
@@ -98,6 +106,48 @@ def test_only_one_caller_ends_a_run(env: Environment) -> None:
 def test_planning_twice_is_planning_once(env: Environment) -> None:
     run = submit(env, *(f"text {number}" for number in range(10)))
     assert planning.plan(env, run.run_id) == planning.plan(env, run.run_id)
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 20, 25])
+def test_a_new_document_is_numbered_as_one_that_is_compared(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(planning, "PAGE", 10)
+    texts = [f"text {number}" for number in range(count)]
+    new = submit(env, *texts, name="new")
+    plan = planning.plan(env, new.run_id)
+    monkeypatch.setattr(runs, "is_new", lambda *given: False)
+    compared = submit(env, *texts, name="compared")
+
+    assert planning.plan(env, compared.run_id).open == plan.open
+    assert numbers(env, "new") == numbers(env, "compared")
+    assert sorted(set(numbers(env, "new"))) == list(plan.open)
+
+
+def test_chunks_that_come_to_stored_ones_are_all_that_is_generated(env: Environment, recorder: Recorder) -> None:
+    first = submit(env, "one", "two")
+    work(env, first.run_id)
+    finish(env, first.run_id)
+
+    wish = Submission("doc", [Chunk("c2", "three")], "recorder", engine="celery", additive=True)
+    second = admit(env.store, wish)
+    work(env, second.run_id)
+    ending = finish(env, second.run_id)
+
+    assert ending is not None and (2, 3) == (ending.result.unchanged_chunks, ending.result.processed_chunks)
+    assert ["c0", "c1", "c2"] == recorder.asked
+
+
+def test_what_a_run_learns_about_its_document_makes_no_other_key(env: Environment, recorder: Recorder) -> None:
+    recorder.uses_document = True
+    for unchanged in (0, 2):
+        run = submit(env, "The first of the texts.", "The second of them is this one.")
+        work(env, run.run_id)
+        ending = finish(env, run.run_id)
+        assert ending is not None and unchanged == ending.result.unchanged_chunks
+    with env.store.read() as connection:
+        assert "en" == documents.get(connection, "doc").language
+    assert 2 == len(recorder.asked)
 
 
 def test_a_changed_fingerprint_means_all_of_it_again(env: Environment, recorder: Recorder) -> None:
