@@ -123,13 +123,19 @@ def plan_chunks(connection: Connection, document_id: str, run_id: str, plans: It
 
 def is_new(connection: Connection, document_id: str, run_id: str) -> bool:
     """Whether all chunks of the run lack metadata and wait for it, at positions 0, 1, 2, …"""
-    first, last, count, unlike = connection.execute(_NEW, {"b_document_id": document_id, "b_run_id": run_id}).one()
-    return count > 0 and first == 0 and last == count - 1 and not unlike
+    first, last, places, count, unlike = connection.execute(
+        _NEW, {"b_document_id": document_id, "b_run_id": run_id}
+    ).one()
+    return first == 0 and last == count - 1 and places == count and not unlike
 
 
 _UNLIKE = or_(chunks.c.meta.is_not(None), chunks.c.state != ChunkState.PENDING.value)
 _NEW = select(
-    func.min(chunks.c.position), func.max(chunks.c.position), func.count(), func.sum(case((_UNLIKE, 1), else_=0))
+    func.min(chunks.c.position),
+    func.max(chunks.c.position),
+    func.count(chunks.c.position.distinct()),
+    func.count(),
+    func.sum(case((_UNLIKE, 1), else_=0)),
 ).where(*_OF_RUN)
 
 
