@@ -7,20 +7,23 @@ from typing import Final, Generic, TypeVar
 
 V = TypeVar("V")
 
-#: Some 2 MB of words; most words of a text are among them.
-SIZE: Final = 8192
+#: Some 5 MB of words, and twice that at the most; nearly all words of a text are among them.
+SIZE: Final = 16384
 
 
 class Kept(dict[str, V], Generic[V]):
-    """``kept[word]`` is ``answer(word)``; when there are too many, all are forgotten."""
+    """``kept[word]`` is ``answer(word)``; of the last ``size`` to twice as many words it is known."""
 
     def __init__(self, answer: Callable[[str], V], size: int = SIZE) -> None:
         super().__init__()
         self._answer = answer
         self._size = size
+        #: What was known when there were too many: those asked for again come back, the others are forgotten.
+        self._before: dict[str, V] = {}
 
     def __missing__(self, word: str) -> V:
         if len(self) >= self._size:
+            self._before = dict(self)
             self.clear()
-        answer = self[word] = self._answer(word)
+        answer = self[word] = self._before[word] if word in self._before else self._answer(word)
         return answer

@@ -127,14 +127,17 @@ def _latin(text: str) -> str:
     plain = text.isascii()
     text = text.replace("’", "'")
     # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
-    words = [word for word in text.split() if word.islower()] or _LATIN_WORD.findall(text.lower())
+    words = list(filter(str.islower, text.split())) or _LATIN_WORD.findall(text.lower())
     if not words:
         return ""
     # Single letters are variables more often than words.
     words = [word for word in words if len(word) > 1] if plain else words
     owners = function_words()
     score = Counter(chain.from_iterable(map(owners.get, words, repeat(()))))
-    best, hits = max(score.items(), key=lambda item: (item[1], item[0] == "en", item[0]), default=("", 0))
+    if not score:
+        return "en" if plain else ""
+    hits = max(score.values())
+    best = "en" if score["en"] == hits else max(code for code, count in score.items() if count == hits)
     if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words) or score["en"] == hits):
         return "en" if plain else ""
     return best

@@ -12,6 +12,7 @@ import pytest
 
 from smart_rag_tasks.metadata import detect_language, load_generator
 from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
+from smart_rag_tasks.metadata.kept import Kept
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Entity
 
 DOCUMENT = DocumentContext("d")
@@ -269,3 +270,18 @@ def test_no_thread_is_started() -> None:
 def test_the_fingerprint_is_stable() -> None:
     assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
     assert ExtractiveGenerator().fingerprint.startswith("extractive-3-")
+
+
+def test_words_that_come_back_stay_known_and_the_others_are_forgotten() -> None:
+    asked: list[str] = []
+
+    def answer(word: str) -> str:
+        asked.append(word)
+        return word.upper()
+
+    kept = Kept(answer, size=4)
+    for word in ("the", "a", "b", "c", "d", "the", "e", "f", "g", "the"):
+        assert word.upper() == kept[word]
+    assert 1 == asked.count("the")
+    assert "A" == kept["a"]
+    assert 2 == asked.count("a")
