@@ -154,14 +154,19 @@ def message_size(chunks: Any) -> int:
 @app.task(bind=True, name=names.INGEST_FILE, ignore_result=True, **_PATIENT)
 def ingest_file(self: Task[Any, Any], path: str, lane: str = Lane.BULK) -> str:
     """Parse a file below the allowed folders and submit it; returns the run's id."""
-    env, file = environment(), Path(path)
+    env, file, again = environment(), Path(path), _again(self)
     with rescan.outcome_noted(env, file):
+        if again:
+            files.count_death(env, str(self.request.id), file)
         parsed = files.parse(env, files.allowed(file, files.roots(env)))
         settings = env.settings
         wish = submission_of_file(
             parsed, generator=settings.generator, options=settings.generator_options, lane=valid_lane(lane)
         )
-        return enter(env.store, wish).run_id
+        admission = enter(env.store, wish)
+    if again:
+        files.forget_deaths(env, str(self.request.id))
+    return admission.run_id
 
 
 @app.task(bind=True, name=names.PREPROCESS_DOCUMENT, ignore_result=True, **_PATIENT, **_COUNTED)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ..store import expired
 from .environment import Environment
+from .files import INGEST_DEATHS
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ def expire(env: Environment) -> Expired:
         batches=_in_pages(env, lambda connection: expired.drop_orphan_batches(connection, PAGE)),
         files=_in_pages(env, lambda connection: expired.drop_unwatched_files(connection, PAGE)),
     )
+    with env.store.write() as connection:
+        expired.drop_facts(connection, INGEST_DEATHS, before)
     if found.outbox:
         logger.warning("%d deliveries were given up: they failed for %d s", found.outbox, env.settings.run_expires)
     return found

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, String, delete, literal, select, tuple_
 
 from ..models import TERMINAL
 from ..names import RESCAN
-from .schema import batches, documents, outbox, runs, schedules, watched_files
+from .schema import batches, documents, facts, outbox, runs, schedules, watched_files
 
 
 def drop_runs(connection: Connection, before: float, limit: int) -> int:
@@ -43,3 +43,9 @@ def drop_unwatched_files(connection: Connection, limit: int) -> int:
     watching = select(schedules.c.name).where(schedules.c.task == RESCAN, schedules.c.name == name).exists()
     orphans = select(watched_files.c.source).where(~watching).limit(limit)
     return connection.execute(delete(watched_files).where(watched_files.c.source.in_(orphans))).rowcount
+
+
+def drop_facts(connection: Connection, prefix: str, before: float) -> int:
+    """Facts whose names begin with ``prefix`` that have not changed since ``before``."""
+    old = facts.c.name.startswith(prefix, autoescape=True) & (facts.c.updated_at < before)
+    return connection.execute(delete(facts).where(old)).rowcount

@@ -1,17 +1,18 @@
-"""Generators that misbehave outside `generate`, and a worker from before a deploy."""
+"""Generators that misbehave outside `generate`, a file that kills its reader, and a worker from before a deploy."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from celery import signals as celery_signals
 from testing_generators import LedgerGenerator
 
 from smart_rag_tasks import names
-from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata
+from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata, ParsedDocument
 
 
 class KillsPlanning(LedgerGenerator):
@@ -42,3 +43,21 @@ def forget_a_task(instance: object = None, **_: object) -> None:
         from smart_rag_tasks import app
 
         app.tasks.unregister(names.GENERATE_BATCH)
+
+
+@celery_signals.celeryd_after_setup.connect
+def die_of_a_file(instance: object = None, **_: object) -> None:
+    """With ``-I misbehaving`` and ``DEADLY_FILE`` set to its name: reading that file kills the process."""
+    deadly = os.environ.get("DEADLY_FILE")
+    if not deadly:
+        return
+    from smart_rag_tasks.stages import files
+
+    parse = files.parse_file
+
+    def parse_or_die(path: Path, **limits: int) -> ParsedDocument:
+        if path.name == deadly:
+            _note_and_die(os.environ["DEATHS"])
+        return parse(path, **limits)
+
+    files.parse_file = parse_or_die

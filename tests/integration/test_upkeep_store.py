@@ -19,6 +19,7 @@ from smart_rag_tasks.settings import load
 from smart_rag_tasks.stages import expiry, timetable
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.exclusive import exclusive
+from smart_rag_tasks.stages.files import INGEST_DEATHS
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.generation import run_batch
 from smart_rag_tasks.stages.ingest import Submission, admit
@@ -177,9 +178,14 @@ def test_old_runs_expire_but_never_a_documents_newest(env: Environment) -> None:
         entry = {"kind": "sink", "document_id": "a", "payload": {}, "due_at": 1.0, "created_at": 1.0}
         connection.execute(outbox.delete())
         connection.execute(outbox.insert(), [{**entry, "attempts": 9}, {**entry, "attempts": 0}])
+        facts.put(env.store, connection, f"{INGEST_DEATHS}lost", 1, 1.0)
+        facts.put(env.store, connection, f"{INGEST_DEATHS}young", 2, time.time())
+        facts.put(env.store, connection, "engine", "celery", 1.0)
     gone = expiry.expire(env)
     assert (gone.runs, gone.batches, gone.outbox) == (1, 1, 1)
     with env.store.read() as connection:
+        assert facts.starting_with(connection, INGEST_DEATHS) == {"young": 2}
+        assert facts.get(connection, "engine") == "celery"
         assert runs.get(connection, first) is None
         assert runs.get(connection, second) is not None
     assert expiry.expire(env).runs == 0
