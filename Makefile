@@ -31,8 +31,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 demo: $(VENV)/.run  ## Run the pipeline over examples/documents: embedded Redis, real worker
 	@$(BIN)/smart-rag-tasks run examples/documents
 
-test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 7 minutes)
-	@$(BIN)/pytest -n 2 --dist loadfile
+test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 4 minutes)
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 test-unit: $(VENV)/.dev  ## The tests that need no server (seconds)
 	@$(BIN)/pytest tests/unit tests/architecture

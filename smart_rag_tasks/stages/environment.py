@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..metadata import load_generator
 from ..metadata.generator import MetadataGenerator
@@ -19,6 +19,10 @@ class Environment:
 
     settings: Settings
     store: Store
+    #: What generators were measured to cost, as it was read last: (monotonic time, seconds a chunk) by fingerprint.
+    costs: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    #: When this process noted such a cost last, epoch seconds.
+    cost_noted: float = 0.0
 
     def generator(self, spec: str, options: Json) -> MetadataGenerator:
         """The generator of a run; made at first use, kept for the life of the process."""

@@ -250,15 +250,11 @@ def _generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, 
     return {key: metadata_of(row.meta) for key, row in found.items()}
 
 
-_cost_noted = 0.0
-
-
 def _note_cost(env: Environment, connection: Connection, fingerprint: str, cost: float, now: float) -> None:
     """Smoothed over batches; written seldom, else every batch would wait for one hot row."""
-    global _cost_noted
-    if now - _cost_noted < COST_INTERVAL:
+    if now - env.cost_noted < COST_INTERVAL:
         return
-    _cost_noted = now
+    env.cost_noted = now
     before = facts.get(connection, cost_name(fingerprint))
     smoothed = cost if before is None else 0.7 * before + 0.3 * cost
     facts.put(env.store, connection, cost_name(fingerprint), smoothed, now)

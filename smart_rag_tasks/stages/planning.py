@@ -32,6 +32,9 @@ TITLE_CHUNKS = 20
 #: Seconds a chunk is thought to cost before anything was measured; a generator may say ``seconds_per_chunk``.
 UNKNOWN_COST = 0.05
 
+#: Seconds that a process goes by the cost it has read.
+COST_KEPT = 5.0
+
 #: Batches that a large document is cut into at the most, as far as ``max_batch`` allows: each one is a message.
 MOST_BATCHES = 1024
 
@@ -280,7 +283,7 @@ class _Planner:
 
     def _size(self, connection: Connection) -> int:
         settings, generator = self.env.settings, self.generator
-        measured = _measured_cost(connection, generator.fingerprint)
+        measured = _measured_cost(self.env, connection, generator.fingerprint)
         return batch_size(
             measured if measured is not None else getattr(generator, "seconds_per_chunk", UNKNOWN_COST),
             self.run.total,
@@ -291,19 +294,13 @@ class _Planner:
         )
 
 
-def _measured_cost(connection: Connection, fingerprint: str) -> float | None:
+def _measured_cost(env: Environment, connection: Connection, fingerprint: str) -> float | None:
     """A generator's measured seconds a chunk; once known, read again after some seconds."""
-    at, cost = _costs.get(fingerprint, (0.0, None))
+    at, cost = env.costs.get(fingerprint, (0.0, None))
     if cost is None or time.monotonic() - at > COST_KEPT:
         cost = facts.get(connection, cost_name(fingerprint))
-        _costs[fingerprint] = (time.monotonic(), cost)
+        env.costs[fingerprint] = (time.monotonic(), cost)
     return cost
-
-
-_costs: dict[str, tuple[float, float | None]] = {}
-
-#: Seconds that a process goes by the cost it has read.
-COST_KEPT = 5.0
 
 
 def cost_name(fingerprint: str) -> str:
