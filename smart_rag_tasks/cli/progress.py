@@ -9,6 +9,9 @@ from rich.text import Text
 
 from .output import errors
 
+#: Seconds between two looks at the store.
+POLL = 0.15
+
 
 class RateColumn(ProgressColumn):
     """``812 chunks/s``."""
@@ -21,9 +24,9 @@ class RateColumn(ProgressColumn):
 
 
 class Bars:
-    """Two bars; not shown where standard error is no terminal."""
+    """A bar for each stage, only the first if nobody waits; not shown where standard error is no terminal."""
 
-    def __init__(self, files: int) -> None:
+    def __init__(self, files: int, *, waits: bool = True) -> None:
         console = errors()
         self._progress = Progress(
             TextColumn("{task.description:<10}"),
@@ -36,7 +39,7 @@ class Bars:
             disable=not console.is_terminal,
         )
         self._reading = self._progress.add_task("Reading", total=files, unit="files")
-        self._generating = self._progress.add_task("Generating", total=None, unit="chunks")
+        self._generating = self._progress.add_task("Generating", total=None, unit="chunks", visible=waits)
 
     def read(self, files: int) -> None:
         """So many files were read."""

@@ -15,9 +15,6 @@ from ..errors import SmartRagError
 from ..models import Json
 from . import options
 
-#: Seconds between two looks at the store.
-POLL = 0.15
-
 #: Starts of a worker that are put down to bad luck.
 MOST_STARTS = 6
 
@@ -93,13 +90,16 @@ class Job:
             self._records = self._collect()
 
     def _follow(self, check: Callable[[], None]) -> None:
-        from .progress import Bars
+        from .progress import POLL, Bars
 
         with Bars(len(self.files)) as bars:
+            looked = time.monotonic()
             for path in self.files:
                 self._submit(path)
                 bars.read(len(self.taken) + len(self.refused))
-                bars.generated(*self._counts())
+                if time.monotonic() - looked >= POLL:  # a look costs as much as a small file
+                    bars.generated(*self._counts())
+                    looked = time.monotonic()
             while True:
                 done, total, open_runs = self._counts()
                 bars.generated(done, total, open_runs)

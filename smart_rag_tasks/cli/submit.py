@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,25 +30,38 @@ def submit_command(
     from ..client import Client
     from ..documents import find_files
     from . import output
+    from .progress import POLL, Bars
 
     files = find_files(paths)
     client = Client()
-    records, bad = [], False
-    for path in files:
-        try:
-            admission = client.submit_file(path, lane=lane)
-        except SmartRagError as error:
-            bad = True
-            records.append({"source": str(path), "error": str(error)})
-            output.errors().print(f"refused  {error}", style="red")
-        else:
-            records.append({"source": str(path), "document_id": admission.document_id, "run_id": admission.run_id})
-    if wait:
-        ends = [client.result(record["run_id"], timeout=float("inf")) for record in records if "run_id" in record]
-        bad = bad or any(end.final_status not in ("completed", "empty") for end in ends)
+    records: list[dict[str, str]] = []
+    with Bars(len(files), waits=wait) as bars:
+        for path in files:
+            records.append(_submit(client, path, lane))
+            bars.read(len(records))
+        run_ids = [record["run_id"] for record in records if "run_id" in record]
+        while wait:
+            done, total, open_runs = client.progress(run_ids)
+            bars.generated(done, total, open_runs)
+            if not open_runs:
+                break
+            time.sleep(POLL)
+    refused = [record["error"] for record in records if "error" in record]
+    for reason in refused:
+        output.errors().print(f"refused  {reason}", style="red")
+    ends = [client.result(run_id).final_status for run_id in run_ids] if wait else []
+    bad = bool(refused) or any(end not in ("completed", "empty") for end in ends)
     if as_json:
         output.print_json(records)
     else:
         rows = [(record["document_id"], record["run_id"]) for record in records if "run_id" in record]
         output.console().print(output.table(("*Document", "Run"), rows))
     raise SystemExit(1 if bad else 0)
+
+
+def _submit(client: Any, path: Path, lane: str) -> dict[str, str]:
+    try:
+        admission = client.submit_file(path, lane=lane)
+    except SmartRagError as error:
+        return {"source": str(path), "error": str(error)}
+    return {"source": str(path), "document_id": admission.document_id, "run_id": admission.run_id}
