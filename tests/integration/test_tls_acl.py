@@ -135,8 +135,12 @@ def test_beat_and_flower_work(secured: Stack) -> None:
     finally:
         for process in started:
             process.terminate()
-        for process in started:
-            process.wait(20)
+        try:
+            for process in started:
+                process.wait(20)
+        finally:
+            for process in started:
+                process.kill()
 
 
 def flower(port: int, path: str) -> str:
