@@ -149,9 +149,15 @@ def test_the_same_text_gives_the_same_metadata_in_another_process(tmp_path: Path
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    print(ascii(G().metadata_of(path.read_text('utf-8'))))\n"
     )
-    seen = {
+    expected = "".join(ascii(metadata_of(text)) + "\n" for text in (ENGLISH, MIXED, CHINESE))
+    assert {expected} == said_by_other_processes(program, str(tmp_path))
+
+
+def said_by_other_processes(program: str, *words: str) -> set[str]:
+    """What a program prints in two processes whose sets have different orders."""
+    return {
         subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path)],
+            [sys.executable, "-c", program, *words],
             env={"PYTHONHASHSEED": seed, "PATH": ""},
             capture_output=True,
             text=True,
@@ -159,9 +165,6 @@ def test_the_same_text_gives_the_same_metadata_in_another_process(tmp_path: Path
         ).stdout
         for seed in ("1", "2")
     }
-    assert 1 == len(seen)
-    expected = "".join(ascii(metadata_of(text)) + "\n" for text in (ENGLISH, MIXED, CHINESE))
-    assert {expected} == seen
 
 
 def test_lines_of_equal_weight_are_chosen_alike_in_every_process() -> None:
@@ -172,17 +175,7 @@ def test_lines_of_equal_weight_are_chosen_alike_in_every_process() -> None:
         "print(headline(analyze('obsidian water valley house granite lungfish engine; '\n"
         "    'otter engine house water kestrel valley zebrafish; obsidian water otter')))\n"
     )
-    seen = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "PATH": ""},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert seen == {"obsidian water valley house granite lungfish engine\n"}
+    assert {"obsidian water valley house granite lungfish engine\n"} == said_by_other_processes(program)
 
 
 def test_a_chunk_does_not_depend_on_its_batch() -> None:
