@@ -6,10 +6,11 @@ cut into longer words. These are the base forms of English words and the parts o
 
 from __future__ import annotations
 
-from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 from .analysis import Analysis
+from .kept import Kept
 from .lexicon import chinese_stop, english_common, english_function, english_verbs, english_weak
 from .words import BREAK, NUMBER, Word, rjieba
 
@@ -36,17 +37,15 @@ _STEM: Final = 3
 
 def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
     """At most ``limit`` words in the text's order, none of which the text has."""
-    have = {word.text.lower() for sentence in analysis.words for word in sentence}
-    found: dict[str, None] = {}
-    for sentence in analysis.words:
-        for word in sentence:
-            if word.kind not in (BREAK, NUMBER):
-                found.update((form, None) for form in _forms(word) if form not in have)
-    return list(found)[:limit]
+    words = list(chain.from_iterable(analysis.words))
+    have = {word.text.lower() for word in words}
+    found = dict.fromkeys(chain.from_iterable(map(_FORMS.__getitem__, words)))
+    return [form for form in found if form not in have][:limit]
 
 
-@lru_cache(maxsize=4096)
 def _forms(word: Word) -> tuple[str, ...]:
+    if word.kind is BREAK or word.kind is NUMBER:
+        return ()
     if word.tag and word.tag != "eng":
         return _parts(word.text)
     lower = word.text.lower()
@@ -55,6 +54,9 @@ def _forms(word: Word) -> tuple[str, ...]:
     base = base_form(lower)
     forms = dict.fromkeys((base, word.key, origin(base)))
     return tuple(form for form in forms if not (form in english_weak() or form in _EMPTY or form in english_function()))
+
+
+_FORMS: Final = Kept(_forms)
 
 
 def _parts(text: str) -> tuple[str, ...]:

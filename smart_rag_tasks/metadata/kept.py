@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 #: Some 5 MB of words, and twice that at the most; nearly all words of a text are among them.
 SIZE: Final = 16384
 
 
-class Kept(dict[str, V], Generic[V]):
+class Kept(dict[K, V], Generic[K, V]):
     """``kept[word]`` is ``answer(word)``; of the last ``size`` to twice as many words it is known."""
 
-    def __init__(self, answer: Callable[[str], V], size: int = SIZE) -> None:
+    def __init__(self, answer: Callable[[K], V], size: int = SIZE) -> None:
         super().__init__()
         self._answer = answer
         self._size = size
         #: What was known when there were too many: those asked for again come back, the others are forgotten.
-        self._before: dict[str, V] = {}
+        self._before: dict[K, V] = {}
 
-    def __missing__(self, word: str) -> V:
+    def __missing__(self, word: K) -> V:
         if len(self) >= self._size:
             self._before = dict(self)
             self.clear()

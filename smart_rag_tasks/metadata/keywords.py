@@ -13,7 +13,8 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from .analysis import Analysis
@@ -38,7 +39,7 @@ class _Powers:
 
     word_count: float
     #: Each word's rarity to its power.
-    rareness: Kept[float]
+    rareness: Kept[str, float]
     length: float
     count: float
     early: float
@@ -49,95 +50,102 @@ _LATIN: Final = _Powers(word_count=0.3, rareness=rareness(1.0), length=0.25, cou
 _CHINESE: Final = _Powers(word_count=0.3, rareness=rareness(0.6), length=0.15, count=1.0, early=0.3, nested=0.7)
 
 
-class _Phrase:
-    """A candidate: how often and where it is, and its words as they are best written."""
+@dataclass(slots=True)
+class _Phrases:
+    """The candidates by their keys; a place is a word's number in the text."""
 
-    __slots__ = ("count", "first", "words")
+    #: The text's words, one sentence after the other.
+    words: list[Word]
+    #: Where each begins first.
+    first: dict[Key, int] = field(default_factory=dict)
+    #: Where it is better written than there.
+    better: dict[Key, int] = field(default_factory=dict)
+    #: How often each occurs that does not count once.
+    counts: dict[Key, float] = field(default_factory=dict)
 
-    def __init__(self, words: Sequence[Word], first: int) -> None:
-        self.words = words
-        #: Place of its first word among the text's words.
-        self.first = first
-        self.count = 1.0
+    def written(self, key: Key) -> list[Word]:
+        """The phrase's words."""
+        place = self.better.get(key, self.first[key])
+        return self.words[place : place + len(key)]
 
 
 def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
     """The text's key phrases, the most important first."""
-    length = sum(map(len, analysis.words))
     powers = _CHINESE if analysis.language in ("zh", "ja") else _LATIN
     phrases = _phrases(analysis)
     if powers.nested:
         _discount_nested(phrases, powers.nested)
-    ranked = _ranked(phrases, analysis.counts, powers, length)
-    wanted = min(limit, _FEWEST + length // _WORDS_PER_KEYWORD)
-    return tuple(join(phrases[key].words) for key in _distinct(ranked, wanted))
+    wanted = min(limit, _FEWEST + len(phrases.words) // _WORDS_PER_KEYWORD)
+    chosen = _distinct(_ranked(phrases, analysis.counts, powers), wanted)
+    return tuple(join(phrases.written(key)) for key in chosen)
 
 
-def _phrases(analysis: Analysis) -> dict[Key, _Phrase]:
+def _phrases(analysis: Analysis) -> _Phrases:
     """All candidate phrases of at most four words."""
-    phrases: dict[Key, _Phrase] = {}
+    phrases = _Phrases(list(chain.from_iterable(analysis.words)))
+    words, first, better, counts = phrases.words, phrases.first, phrases.better, phrases.counts
     loose: list[Key] = []
-    place = 0
-    for sentence in analysis.words:
-        for start, key, words in _candidates(sentence):
-            phrase = phrases.get(key)
-            if phrase is None:
-                phrases[key] = _Phrase(words, place + start)
-                if words[-1].tag and _is_loose(words):
-                    loose.append(key)
-            else:
-                phrase.count += 1
-                if phrase.words[0].named and not words[0].named:  # no longer at the start of a sentence
-                    phrase.words = words
-        place += len(sentence)
+    for place, key, last in _candidates(words, analysis.words):
+        if key not in first:
+            first[key] = place
+            if last.kind is not CONTENT and _is_loose(words[place : place + len(key)]):
+                loose.append(key)
+            continue
+        counts[key] = counts.get(key, 1.0) + 1
+        if not words[place].named and words[better.get(key, first[key])].named:
+            better[key] = place  # no longer at the start of a sentence
     for key in loose:
-        if phrases[key].count == 1:
-            del phrases[key]
+        if key not in counts:
+            del first[key]
     return phrases
 
 
-def _candidates(sentence: Sequence[Word]) -> Iterator[tuple[int, Key, Sequence[Word]]]:
-    """A sentence's phrases, their keys and where they begin: they open and close well, and hold a content word.
+def _candidates(words: Sequence[Word], sentences: Sequence[Sequence[Word]]) -> Iterator[tuple[int, Key, Word]]:
+    """Where phrases begin, their keys and last words: they open and close well, and hold a content word.
 
     No function word, punctuation mark or participle after a noun is inside one.
     """
-    for start, first in enumerate(sentence):
-        if not first.opens:
-            continue
-        words = sentence[start : start + _MAX_WORDS]
-        key: Key = ()
-        content, size = False, 0
-        for word in words:
-            if word.kind is STOP or word.kind is BREAK or (word.parts and key):
-                break
-            key += (word.key,)
-            content = content or word.kind is CONTENT
-            if word.tag:
-                size += len(word.text)
-                if size > _MAX_HAN and word.tag != "eng":
+    end = 0
+    for sentence in sentences:
+        begin, end = end, end + len(sentence)
+        for place, first in enumerate(sentence, begin):
+            if not first.opens:
+                continue
+            key: Key = (first.key,)
+            content = first.kind is CONTENT
+            size = len(first.text) if first.tag else 0
+            if size > _MAX_HAN and first.tag != "eng":
+                continue
+            if content and first.closes:
+                yield place, key, first
+            for last in words[place + 1 : min(place + _MAX_WORDS, end)]:
+                kind = last.kind
+                if kind is STOP or kind is BREAK or last.parts:
                     break
-            if word.closes and (content or (size > 2 and len(key) > 1)):
-                yield start, key, words[: len(key)]
+                key += (last.key,)
+                content = content or kind is CONTENT
+                if last.tag:
+                    size += len(last.text)
+                    if size > _MAX_HAN and last.tag != "eng":
+                        break
+                if last.closes and (content or size > 2):
+                    yield place, key, last
 
 
 def _is_loose(words: Sequence[Word]) -> bool:
-    """Whether Chinese words make a phrase only if the text repeats them."""
-    last = words[-1]
-    if last.kind is CONTENT:
-        return False
-    return last.tag in LOOSE_TAGS or all(word.kind is not CONTENT for word in words)
+    """Whether words that end with none of content make a phrase only if the text repeats them (Chinese)."""
+    return words[-1].tag in LOOSE_TAGS or all(word.kind is not CONTENT for word in words)
 
 
-def _discount_nested(phrases: dict[Key, _Phrase], share: float) -> None:
+def _discount_nested(phrases: _Phrases, share: float) -> None:
     """Takes ``share`` of the count of the most repeated phrase around each phrase from its own count."""
-    around: Counter[Key] = Counter()
-    for key, phrase in phrases.items():
-        if phrase.count >= 2 and len(key) > 1:
-            for inner in _inner(key):
-                if inner in phrases:
-                    around[inner] = max(around[inner], int(phrase.count))
+    around: dict[Key, float] = {}
+    for key, count in phrases.counts.items():
+        for inner in _inner(key):
+            if inner in phrases.first:
+                around[inner] = max(around.get(inner, 0.0), count)
     for key, count in around.items():
-        phrases[key].count = max(0.5, phrases[key].count - share * count)
+        phrases.counts[key] = max(0.5, phrases.counts.get(key, 1.0) - share * count)
 
 
 def _inner(key: Key) -> Iterator[Key]:
@@ -145,35 +153,33 @@ def _inner(key: Key) -> Iterator[Key]:
     return (key[a:b] for a in range(size) for b in range(a + 1, size + 1) if b - a < size)
 
 
-def _ranked(phrases: dict[Key, _Phrase], counts: Counter[str], powers: _Powers, length: int) -> Iterator[Key]:
+def _ranked(phrases: _Phrases, counts: Counter[str], powers: _Powers) -> Iterator[Key]:
     """The best first; of equals the earlier. Few are ever asked for, so the order is made bit by bit."""
+    rareness = powers.rareness
+    values = {
+        key: rareness[key] if count == 1 else rareness[key] * math.pow(count, powers.word_count)
+        for key, count in counts.items()
+    }
     shorter = [math.pow(size, -powers.length) for size in range(1, _MAX_WORDS + 1)]
-    values: dict[str, float] = {}
+    early = powers.early / max(len(phrases.words), 1)
     heap: list[tuple[float, int, Key]] = []
-    early = powers.early / max(length, 1)
-    for key, phrase in phrases.items():
-        value = 0.0
-        for word in phrase.words:
-            part = values.get(word.key)
-            if part is None:
-                part = values[word.key] = _value(word, counts, powers)
-            value += part
-        if len(key) > 1:
+    for key, place in phrases.first.items():
+        if len(key) == 1:  # a content word
+            value = values[key[0]]
+        else:
+            value = 0.0
+            for offset, part in enumerate(key):
+                if part not in values:
+                    is_number = phrases.words[place + offset].kind is NUMBER
+                    values[part] = 0.0 if is_number else rareness[part]
+                value += values[part]
             value *= shorter[len(key) - 1]
-        if phrase.count != 1.0:
-            value *= math.pow(phrase.count, powers.count)
-        heap.append((value * (early * phrase.first - powers.early - 1), phrase.first, key))
+        if key in phrases.counts:
+            value *= math.pow(phrases.counts[key], powers.count)
+        heap.append((value * (early * place - powers.early - 1), place, key))
     heapq.heapify(heap)
     while heap:
         yield heapq.heappop(heap)[2]
-
-
-def _value(word: Word, counts: Counter[str], powers: _Powers) -> float:
-    if word.kind is NUMBER:
-        return 0.0
-    count = counts.get(word.key, 0)
-    rare = powers.rareness[word.key]
-    return rare * math.pow(count, powers.word_count) if count > 1 else rare
 
 
 def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:

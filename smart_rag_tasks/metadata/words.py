@@ -85,7 +85,7 @@ def split_words(sentence: str, language: str) -> list[Word]:
 
 
 @lru_cache(maxsize=4)
-def _between_spaces(language: str) -> Kept[list[Word]]:
+def _between_spaces(language: str) -> Kept[str, list[Word]]:
     """The words and marks of what stands between two spaces."""
     words = _latin_words(language)
 
@@ -97,7 +97,7 @@ def _between_spaces(language: str) -> Kept[list[Word]]:
 
 
 @lru_cache(maxsize=4)
-def _latin_words(language: str) -> Kept[Word]:
+def _latin_words(language: str) -> Kept[str, Word]:
     return Kept(partial(_latin_word, language=language))
 
 
@@ -177,7 +177,7 @@ def rarity(key: str) -> float:
     return max(1.0, RARE - 0.5 * (digits - 1))
 
 
-def rareness(power: float) -> Kept[float]:
+def rareness(power: float) -> Kept[str, float]:
     """Each word's rarity to ``power``, by its key."""
     return Kept(lambda key: math.pow(rarity(key), power))
 
@@ -197,15 +197,18 @@ def singular(word: str) -> str:
 
 def join(words: Sequence[Word]) -> str:
     """The words as running text: a space between words of alphabets, none beside Chinese or before punctuation."""
-    text = ""
-    for word in words:
-        if text and _needs_space(text[-1], word.text[0]):
-            text += " "
-        text += word.text
+    if not words:
+        return ""
+    text = words[0].text
+    for word in words[1:]:
+        text += f" {word.text}" if _needs_space(text[-1], word.text[0]) else word.text
     return text
 
 
 def _needs_space(left: str, right: str) -> bool:
+    between = left + right
+    if between.isascii() and between.isalnum():
+        return True
     if left in "([{“‘\"'#@$/·-" or right in ",.;:!?)]}”’%'/·-":
         return False
     return not (_WIDE.match(left) or _WIDE.match(right))
