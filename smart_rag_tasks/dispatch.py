@@ -19,7 +19,7 @@ from .models import Json
 from .settings import Settings, get_settings
 from .stages import routing
 from .stages.ingest import Admission, Submission, admit
-from .stages.validation import valid_chunks, valid_document_id, valid_lane
+from .stages.validation import valid_chunks, valid_document_id, valid_flag, valid_lane
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ def submit(
     checked = chunks
     if chunks is not None:
         checked = valid_chunks(chunks, max_chars=settings.max_chunk_chars, max_chunks=settings.max_chunks)
+    valid_flag("force", wishes.get("force", False))
     wishes.setdefault("generator", settings.generator)
     wishes.setdefault("options", settings.generator_options)
     wish = Submission(

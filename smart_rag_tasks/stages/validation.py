@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidChunks, InvalidInput
@@ -12,10 +12,13 @@ from ..models import Chunk, Lane
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: A NUL as JSON writes it.
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 #: Characters; what the store's columns hold.
 MAX_DOCUMENT_ID = 512
 MAX_CHUNK_ID = 256
+MAX_PAGE = 2**31 - 1
 
 
 def valid_document_id(document_id: object) -> str:
@@ -46,13 +49,24 @@ def valid_chunks(given: object, *, max_chars: int, max_chunks: int) -> tuple[Chu
     for position, item in enumerate(given):
         if position >= max_chunks:
             raise InvalidChunks(f"chunks: more than {max_chunks}; split the document, or raise SMART_RAG_MAX_CHUNKS")
-        chunk = replace(item, position=position) if isinstance(item, Chunk) else _chunk(item, position)
+        chunk = _chunk(_fields(item) if isinstance(item, Chunk) else item, position)
         _check_text(chunk, position, max_chars)
         if chunk.chunk_id in seen:
             raise InvalidChunks(f"chunks[{position}].chunk_id: {chunk.chunk_id!r} is there twice; make ids unique")
         seen.add(chunk.chunk_id)
         chunks.append(chunk)
     return tuple(chunks)
+
+
+def valid_flag(name: str, value: object) -> bool:
+    """The value of a yes or no."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name}: must be True or False, not {type(value).__name__}")
+    return value
+
+
+def _fields(chunk: Chunk) -> Mapping[str, Any]:
+    return {name: getattr(chunk, name) for name in ("chunk_id", "text", "section_path", "page", "metadata")}
 
 
 def _chunk(item: object, position: int) -> Chunk:
@@ -85,13 +99,15 @@ def _section_path(value: object, where: str) -> tuple[str, ...]:
         return (value,)
     if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
         raise InvalidChunks(f"{where}.section_path: must be a list of headings (texts)")
+    for part in value:
+        _check_characters(part, f"{where}.section_path")
     return tuple(value)
 
 
 def _page(value: object, where: str) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_PAGE):
         return value
-    raise InvalidChunks(f"{where}.page: must be a whole number or nothing")
+    raise InvalidChunks(f"{where}.page: must be a whole number from 0 to {MAX_PAGE:,}, or nothing")
 
 
 def _extra(value: object, where: str) -> Mapping[str, Any]:
@@ -99,13 +115,25 @@ def _extra(value: object, where: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidChunks(f"{where}.metadata: must be a dict with text keys")
+    try:
+        written = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidChunks(f"{where}.metadata: must be JSON: texts, numbers (no NaN), lists, dicts") from None
+    if _JSON_NUL.search(written) or _SURROGATE.search(written):
+        raise InvalidChunks(f"{where}.metadata: holds a NUL or half a character (lone surrogate); remove it")
     return dict(value)
+
+
+def _check_characters(text: str, where: str) -> None:
+    if "\x00" in text or (not text.isascii() and _SURROGATE.search(text)):
+        raise InvalidChunks(f"{where}: holds a NUL or half a character (lone surrogate); remove it")
 
 
 def _check_text(chunk: Chunk, position: int, max_chars: int) -> None:
     where = f"chunks[{position}]"
     if not chunk.chunk_id or len(chunk.chunk_id) > MAX_CHUNK_ID or _CONTROL.search(chunk.chunk_id):
         raise InvalidChunks(f"{where}.chunk_id: must have 1 to {MAX_CHUNK_ID} characters, no control characters")
+    _check_characters(chunk.chunk_id, f"{where}.chunk_id")
     if not chunk.text.strip():
         raise InvalidChunks(f"{where}.text: is empty; leave the chunk out")
     if len(chunk.text) > max_chars:
@@ -113,5 +141,4 @@ def _check_text(chunk: Chunk, position: int, max_chars: int) -> None:
             f"{where}.text: has {len(chunk.text):,} characters, at most {max_chars:,} are allowed;"
             " split it, or raise SMART_RAG_MAX_CHUNK_CHARS"
         )
-    if "\x00" in chunk.text or (not chunk.text.isascii() and _SURROGATE.search(chunk.text)):
-        raise InvalidChunks(f"{where}.text: holds a NUL or half a character (lone surrogate); remove it")
+    _check_characters(chunk.text, f"{where}.text")
