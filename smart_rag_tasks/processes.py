@@ -118,10 +118,16 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        """Stop all; Ctrl-C meanwhile kills what is left instead of leaving it behind."""
+        self._asked.set()
+        with self._signals():
+            self.stop()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # only the main one hears signals
+            yield
+            return
         before = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
         try:
             yield

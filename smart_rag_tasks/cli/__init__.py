@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """An error of ours is one line and its exit code, never a traceback."""
+        """An error of ours is one line and its exit code, never a traceback; so is a file that cannot be used."""
         from ..errors import SmartRagError
 
         try:
@@ -64,6 +64,14 @@ class LazyGroup(click.Group):
         except SmartRagError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            name = click.format_filename(error.filename)
+            click.echo(f"Error: {name}: {error.strerror}; check the path and its permissions", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})

@@ -63,7 +63,7 @@ def list_rules(as_json: bool) -> None:
     for alert in found:
         rule = next(each for each in rules if each.name == alert.rule)
         words = f"{alert.state} for {output.duration(now - alert.since)}: {rule.describe(alert.subject, alert.value)}"
-        console.print(words, style="red" if alert.state == "firing" else "yellow", markup=False, soft_wrap=True)
+        console.print(words, style="red" if alert.state == "firing" else "yellow", soft_wrap=True)
 
 
 def _row(rule: Any, found: list[Any], silenced: dict[str, float], now: float) -> tuple[object, ...]:
@@ -109,7 +109,7 @@ def test(as_json: bool) -> None:
         output.print_json(outcome)
     else:
         for name, words in outcome.items():
-            output.console().print(f"{name:<8} {words}", markup=False, soft_wrap=True)
+            output.console().print(f"{name:<8} {words}", soft_wrap=True)
     if any(words != "told" for words in outcome.values()):
         raise SystemExit(1)
 

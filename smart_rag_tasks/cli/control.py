@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from ..models import Json
 from . import options
 
 
@@ -23,11 +22,7 @@ def _client_and_id(store: str | None, document: str) -> tuple[Any, str]:
 def _say(as_json: bool, sentence: str, **facts: Any) -> None:
     from . import output
 
-    record: Json = facts
-    if as_json:
-        output.print_json(record)
-    else:
-        output.console().print(sentence)
+    output.say(as_json, sentence, **facts)
 
 
 @click.command("delete")

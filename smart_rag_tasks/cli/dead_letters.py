@@ -76,12 +76,12 @@ def list_command(limit: int, store: str | None, as_json: bool, **given: str | No
     else:
         _print_list(letters, limit)
     if missing:
-        output.errors().print(f"Messages are not shown: {missing}", style="yellow", markup=False, soft_wrap=True)
+        output.errors().print(f"Messages are not shown: {missing}", style="yellow", soft_wrap=True)
 
 
 def _print_list(letters: list[DeadLetter], limit: int) -> None:
     console = output.console()
-    console.print(_sentence(letters), markup=False)
+    console.print(_sentence(letters))
     if not letters:
         return
     rows = [
@@ -126,7 +126,7 @@ def show_command(letter_id: str, store: str | None, as_json: bool) -> None:
     for name, value in record.items():
         if value not in ("", None, [], False):
             text = ago(value) if name == "at" else str(value)
-            output.console().print(f"{name:<12} {text}", markup=False, soft_wrap=True)
+            output.console().print(f"{name:<12} {text}", soft_wrap=True)
 
 
 @dead_letters_command.command("retry")
@@ -145,7 +145,7 @@ def retry_command(
     letters = _chosen(env, _selection(env, ids, **given), everything, "Try", yes)
     refusals = retry(env, letters)
     for refusal in refusals:
-        output.errors().print(refusal, style="yellow", markup=False, soft_wrap=True)
+        output.errors().print(refusal, style="yellow", soft_wrap=True)
     sentence = f"{_sentence(letters)} They are tried again." if letters else "No dead letters."
     output.say(as_json, sentence, letters=[letter.id for letter in letters], refused=refusals)
     raise SystemExit(1 if refusals else 0)
@@ -177,7 +177,7 @@ def _chosen(env: Environment, wanted: Selection, everything: bool, verb: str, ye
         raise InvalidInput("say which: their ids, --document, --kind, --older-than or --source; or --all")
     letters, missing = find(env, wanted)
     if missing:
-        output.errors().print(f"Without messages: {missing}", style="yellow", markup=False, soft_wrap=True)
+        output.errors().print(f"Without messages: {missing}", style="yellow", soft_wrap=True)
     if everything and letters and not yes:
         click.confirm(f"{_sentence(letters)} {verb} all of them?", abort=True, err=True)
     return letters

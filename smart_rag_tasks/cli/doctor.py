@@ -57,7 +57,7 @@ def _find(subject: object, document: str | None) -> str | None:
 
 def _print(report: Report, document: str | None, limit: int) -> None:
     console = output.console()
-    console.print(_sentence(report, document), markup=False, soft_wrap=True)
+    console.print(_sentence(report, document), soft_wrap=True)
     for waiting in report.documents[:limit]:
         _print_document(waiting)
     if len(report.documents) > limit:
@@ -82,14 +82,14 @@ def _sentence(report: Report, document: str | None) -> str:
 def _print_document(waiting: Waiting) -> None:
     style = "red" if waiting.wrong else ""
     console = output.console()
-    console.print(f"  {waiting.document_id}: {waiting.reason}", style=style, markup=False, soft_wrap=True)
+    console.print(f"  {waiting.document_id}: {waiting.reason}", style=style, soft_wrap=True)
     if waiting.command:
-        console.print(f"    → {waiting.command}", markup=False, soft_wrap=True)
+        console.print(f"    → {waiting.command}", soft_wrap=True)
 
 
 def _print_finding(finding: Finding) -> None:
     console = output.console()
     console.print(f"  {finding.state.value:<8}", style=_STYLES[finding.state.value], end="")
-    console.print(f"{finding.name:<16} {finding.detail}", markup=False, soft_wrap=True)
+    console.print(f"{finding.name:<16} {finding.detail}", soft_wrap=True)
     if finding.command:
-        console.print(f"    → {finding.command}", markup=False, soft_wrap=True)
+        console.print(f"    → {finding.command}", soft_wrap=True)

@@ -150,12 +150,14 @@ def _fields(pairs: list[tuple[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from . import output
+
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for name, value in pairs:
         if value:
-            grid.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+            grid.add_row(name, value if isinstance(value, Text) else Text(output.printable(str(value))))
     return grid
 
 
@@ -183,7 +185,8 @@ def _chunk_view(chunk: Json) -> Any:
     from . import output
 
     place = " › ".join(chunk["section_path"]) + (f", page {chunk['page']}" if chunk["page"] else "")
-    head = Text.assemble("\n", (f"{chunk['position'] + 1}  ", "bold"), (place or chunk["chunk_id"], "bold"))
+    name = output.printable(place or chunk["chunk_id"])
+    head = Text.assemble("\n", (f"{chunk['position'] + 1}  ", "bold"), (name, "bold"))
     meta = chunk["metadata"] or {}
     return Group(
         head,

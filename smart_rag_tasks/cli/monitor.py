@@ -83,7 +83,7 @@ def tasks(state: str, store: str | None, timeout: float, as_json: bool) -> None:
     console = output.console()
     if state == "registered":
         for worker, names in found.items():
-            console.print(f"{worker}: {len(names)} tasks", *names, sep="\n  ", markup=False)
+            console.print(f"{worker}: {len(names)} tasks", *names, sep="\n  ")
         return
     rows = [_task_row(worker, task.get("request", task)) for worker, each in found.items() for task in each or ()]
     console.print(f"{_count(len(rows), 'task')} {state}.")
@@ -140,11 +140,11 @@ def purge(queue: str, yes: bool, store: str | None, timeout: float, as_json: boo
     console = output.console()
     console.print(f"{purged.messages:,} messages are removed from {queue}, {len(purged.documents):,} documents paused.")
     for document in sorted(purged.documents)[:10]:
-        console.print(f"  smart-rag-tasks resume {document}", markup=False)
+        console.print(f"  smart-rag-tasks resume {document}")
     if len(purged.documents) > 10:
         console.print("  … and so on: `smart-rag-tasks list --status paused` shows them all")
     for name, dropped in purged.dropped.items():
-        console.print(f"{dropped:,} of {name} are dropped.", markup=False)
+        console.print(f"{dropped:,} of {name} are dropped.")
 
 
 @monitor_command.command()
@@ -168,13 +168,13 @@ def task(task_id: str, store: str | None, timeout: float, as_json: bool) -> None
     elif info["known"]:
         for name in ("state", "where", "name", "result", "error"):
             if info.get(name):
-                output.console().print(f"{name}: {info[name]}", markup=False, soft_wrap=True)
+                output.console().print(f"{name}: {info[name]}", soft_wrap=True)
         if info["run"]:
             run = info["run"]
             words = (
                 f"run of {run['document_id']}: {run['status']}, {run['done'] + run['unchanged']:,} of {run['total']:,}"
             )
-            output.console().print(f"{words} chunks, {run['failed']:,} failed", markup=False, soft_wrap=True)
+            output.console().print(f"{words} chunks, {run['failed']:,} failed", soft_wrap=True)
     else:
         click.echo(f"Error: {task_id}: no such task; it may have ended long ago", err=True)
     if not info["known"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -33,18 +34,20 @@ COLOURS = {
 
 
 def console() -> Console:
-    """Standard output."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    """Standard output; names are printed as they are, not read as markup."""
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def errors() -> Console:
     """Standard error: progress, warnings, what is not data."""
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH)
+    width = None if sys.stderr.isatty() else WIDTH
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    """One JSON document on standard output; bytes of names that are not UTF-8 as JSON's escapes."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def say(as_json: bool, sentence: str, **facts: Any) -> None:
@@ -52,7 +55,14 @@ def say(as_json: bool, sentence: str, **facts: Any) -> None:
     if as_json:
         print_json(facts)
     else:
-        console().print(sentence, markup=False, soft_wrap=True)
+        console().print(printable(sentence), soft_wrap=True)
+
+
+def refusal(path: Path, reason: str) -> str:
+    """The line for a file that is not taken: its name, if the reason does not say it, and why."""
+    from ..documents.files import shown
+
+    return f"refused  {reason if shown(Path(path.name)) in reason else f'{shown(path)}: {reason}'}"
 
 
 def status_text(status: str) -> Text:
@@ -76,8 +86,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
             overflow="ellipsis",
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     return made
+
+
+def printable(text: str) -> str:
+    """The text without characters that a terminal would obey; names of files and documents may hold such."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def duration(seconds: float | None) -> str:

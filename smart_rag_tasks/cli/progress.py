@@ -41,9 +41,9 @@ class Bars:
         self._reading = self._progress.add_task("Reading", total=files, unit="files")
         self._generating = self._progress.add_task("Generating", total=None, unit="chunks", visible=waits)
 
-    def read(self, files: int) -> None:
-        """So many files were read."""
-        self._progress.update(self._reading, completed=files)
+    def read(self) -> None:
+        """One more file was read."""
+        self._progress.advance(self._reading)
 
     def generated(self, done: int, total: int, _open_runs: int) -> None:
         """So many chunks of so many are done."""

@@ -37,7 +37,8 @@ def run_command(
     from . import output
 
     started = time.monotonic()
-    job = Job(find_files(paths))
+    job = Job()
+    job.files = find_files(paths, job.refuse)
     try:
         job.work()
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def _check(starts: dict[str, int], log: Path) -> None:
 class Job:
     """The files of one ``run``."""
 
-    files: Sequence[Path]
+    files: Sequence[Path] = ()
     #: Path, document id and run id of each file that was taken.
     taken: list[tuple[Path, str, str]] = field(default_factory=list)
     #: Path and reason of each file that was refused.
@@ -96,7 +97,7 @@ class Job:
             looked = time.monotonic()
             for path in self.files:
                 self._submit(path)
-                bars.read(len(self.taken) + len(self.refused))
+                bars.read()
                 if time.monotonic() - looked >= POLL:  # a look costs as much as a small file
                     bars.generated(*self._counts())
                     looked = time.monotonic()
@@ -112,9 +113,13 @@ class Job:
         try:
             admission = self._client.submit_file(path)
         except SmartRagError as error:
-            self.refused.append((path, str(error)))
+            self.refuse(path, error)
         else:
             self.taken.append((path, admission.document_id, admission.run_id))
+
+    def refuse(self, path: Path, error: SmartRagError) -> None:
+        """Note that a path gives no document, and why."""
+        self.refused.append((path, str(error)))
 
     def _counts(self) -> tuple[int, int, int]:
         """Chunks done, chunks in all, and runs that have not ended."""
@@ -155,9 +160,7 @@ class Job:
         if rows:
             console.print(output.table(columns, rows))
         for path, reason in self.refused:
-            console.print(
-                f"refused  {reason if path.name in reason else f'{path}: {reason}'}", style="red", soft_wrap=True
-            )
+            console.print(output.refusal(path, reason), style="red", soft_wrap=True)
         console.print(self._sentence(seconds))
 
     def _sentence(self, seconds: float) -> str:

@@ -36,7 +36,7 @@ def list_command(store: str | None, as_json: bool) -> None:
         output.print_json({"beat": beat, "entries": records})
         return
     console = output.console()
-    console.print(_beat_sentence(beat), markup=False)
+    console.print(_beat_sentence(beat))
     rows = [
         (
             record["name"],

@@ -32,13 +32,13 @@ def submit_command(
     from . import output
     from .progress import POLL, Bars
 
-    files = find_files(paths)
-    client = Client()
     records: list[dict[str, str]] = []
+    files = find_files(paths, lambda path, error: records.append(_refused(path, error)))
+    client = Client()
     with Bars(len(files), waits=wait) as bars:
         for path in files:
             records.append(_submit(client, path, lane))
-            bars.read(len(records))
+            bars.read()
         run_ids = [record["run_id"] for record in records if "run_id" in record]
         while wait:
             done, total, open_runs = client.progress(run_ids)
@@ -46,9 +46,9 @@ def submit_command(
             if not open_runs:
                 break
             time.sleep(POLL)
-    refused = [record["error"] for record in records if "error" in record]
-    for reason in refused:
-        output.errors().print(f"refused  {reason}", style="red")
+    refused = [record for record in records if "error" in record]
+    for record in refused:
+        output.errors().print(output.refusal(Path(record["source"]), record["error"]), style="red", soft_wrap=True)
     ends = [client.result(run_id).final_status for run_id in run_ids] if wait else []
     bad = bool(refused) or any(end not in ("completed", "empty") for end in ends)
     if as_json:
@@ -63,5 +63,9 @@ def _submit(client: Any, path: Path, lane: str) -> dict[str, str]:
     try:
         admission = client.submit_file(path, lane=lane)
     except SmartRagError as error:
-        return {"source": str(path), "error": str(error)}
+        return _refused(path, error)
     return {"source": str(path), "document_id": admission.document_id, "run_id": admission.run_id}
+
+
+def _refused(path: Path, error: SmartRagError) -> dict[str, str]:
+    return {"source": str(path), "error": str(error)}

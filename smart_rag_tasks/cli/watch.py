@@ -48,7 +48,7 @@ def list_command(store: str | None, as_json: bool) -> None:
         return
     console = output.console()
     if not records:
-        console.print("No folder is watched; `smart-rag-tasks watch add FOLDER` adds one.", markup=False)
+        console.print("No folder is watched; `smart-rag-tasks watch add FOLDER` adds one.")
         return
     rows = [
         (
@@ -63,7 +63,7 @@ def list_command(store: str | None, as_json: bool) -> None:
     console.print(output.table(("*Folder", "When", ">Files", ">Refused", ">Scanned"), rows))
     for record in records:
         if record["last"].get("problem"):
-            console.print(record["last"]["problem"], style="yellow", markup=False, soft_wrap=True)
+            console.print(record["last"]["problem"], style="yellow", soft_wrap=True)
 
 
 def _records(env: Any) -> list[Json]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -41,34 +42,63 @@ def shown(path: Path) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
+Refuse = Callable[[Path, InvalidInput], None]
+
+
+def find_files(paths: Iterable[Path], refuse: Refuse | None = None) -> list[Path]:
     """The documents in files and folders (searched recursively), sorted, each once.
 
     A file that is named is always kept; a folder gives its files of a supported suffix, hidden ones skipped.
-    Raises InvalidInput for a missing path and for a folder without documents.
+    ``refuse`` is told of missing paths, folders without documents and folders that cannot be read, and the others
+    are found all the same; without it, and when nothing is found, the first of the paths' errors is raised.
     """
     found: dict[Path, Path] = {}
-    for path in paths:
-        for file in _expand(Path(path)):
-            found.setdefault(file.resolve(), file)
+    missing: list[tuple[Path, InvalidInput]] = []
+    for path in map(Path, paths):
+        try:
+            for file in _expand(path, refuse):
+                found.setdefault(file.resolve(), file)
+        except InvalidInput as error:
+            missing.append((path, error))
+    if missing and (refuse is None or not found):
+        raise missing[0][1]
+    for place, reason in missing:
+        if refuse:
+            refuse(place, reason)
     return sorted(found.values())
 
 
-def _expand(path: Path) -> list[Path]:
-    if not path.exists():
-        raise InvalidInput(f"{shown(path)}: no such file or folder; check the path")
-    if not path.is_dir():
+def _expand(path: Path, refuse: Refuse | None) -> list[Path]:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise _unreadable(path, error) from None
+        raise InvalidInput(f"{shown(path)}: no such file or folder; check the path") from None
+    if not is_folder:
         return [path]
-    files = list(walk(path))
+
+    def tell(error: OSError) -> None:
+        if refuse:
+            refuse(Path(error.filename), _unreadable(Path(error.filename), error))
+
+    files = list(walk(path, tell))
     if not files:
         suffixes = " ".join(SUPPORTED_SUFFIXES)
         raise InvalidInput(f"{shown(path)}: no documents in this folder; looked for {suffixes}")
     return files
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """A folder's documents, in no order; links to folders are not followed, what cannot be read is left out."""
-    for parent, folders, names in os.walk(folder):
+def _unreadable(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"{shown(path)}: cannot be read ({error.strerror}); check its name and permissions")
+
+
+def walk(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """A folder's documents, in no order; links to folders are not followed.
+
+    What cannot be read is left out, and told to ``onerror``.
+    """
+    for parent, folders, names in os.walk(folder, onerror=onerror):
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in names:
             file = Path(parent, name)

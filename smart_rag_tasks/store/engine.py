@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,7 +131,12 @@ def _decoded(text: str) -> Any:
 def _prepare_sqlite(full_sync: bool, connection: Any, _record: object) -> None:
     """WAL lets readers and one writer work side by side; NORMAL loses no committed work when a process dies."""
     connection.isolation_level = None  # our BEGIN decides, not the driver's
-    connection.execute("PRAGMA journal_mode=WAL")
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.DatabaseError as error:
+        if "not a database" not in str(error):
+            raise
+        raise InvalidSettings("SMART_RAG_STORE_URL: the file is no SQLite database; name another one") from None
     connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
 
 

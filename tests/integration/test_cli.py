@@ -63,13 +63,19 @@ def test_run_then_look_then_run_again(folder: Path) -> None:
 def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
     (folder / "docs/empty.md").write_text("", encoding="utf-8")
     (folder / "docs/binary.txt").write_bytes(os.urandom(3000))
+    (folder / "docs/[b]odd[red] :smile:\x1b[31m\n.txt").write_text("", encoding="utf-8")
+    (folder / os.fsdecode(b"docs/not-utf-8\xfe.txt")).write_text("", encoding="utf-8")
 
-    done = cli(folder, "run", "docs")
+    done = cli(folder, "run", "docs", "nowhere.md")
 
-    assert 1 == done.returncode
+    assert 1 == done.returncode, done.stderr
     assert "empty.md: the file is empty" in done.stdout
+    assert "[b]odd[red] :smile:\ufffd[31m\ufffd.txt: the file is empty" in done.stdout
+    assert "nowhere.md: no such file or folder" in done.stdout
     assert "binary.txt: holds binary data" in done.stdout
     assert "2 documents" in done.stdout
+    records = json.loads(cli(folder, "run", "docs", "--json", PYTHONIOENCODING="utf-8:strict").stdout)
+    assert 4 == [record["status"] for record in records].count("refused")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,8 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("run", "docs", "--workers", "0"), "--workers"),
         (("run", "docs", "--generator", "nosuch"), "nosuch"),
         (("run", "docs", "--store", "mysql://x/y"), "SMART_RAG_STORE_URL: mysql is not supported"),
+        (("list", "--store", "docs/tea.md"), "SMART_RAG_STORE_URL: the file is no SQLite database"),
+        (("list", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
         (("show", "nothing"), "no such document"),
         (("list", "--status", "odd"), "--status"),
     ],

@@ -55,6 +55,18 @@ def test_a_folder_without_documents_says_what_was_looked_for(tmp_path: Path) -> 
         find_files([tmp_path])
 
 
+def test_the_others_are_found_all_the_same(tree: Path) -> None:
+    (tree / "empty").mkdir()
+    refused: list[tuple[str, str]] = []
+    paths = [tree / "gone.md", tree / "empty", Path("x" * 300), tree / "a.txt"]
+    found = find_files(paths, lambda path, error: refused.append((path.name[:7], str(error))))
+    assert found == [tree / "a.txt"]
+    assert [name for name, _ in refused] == ["gone.md", "empty", "xxxxxxx"]
+    assert "no such file" in refused[0][1] and "no documents" in refused[1][1] and "File name too long" in refused[2][1]
+    with pytest.raises(InvalidInput, match=r"gone\.md: no such file"):
+        find_files(paths[:2], lambda path, error: None)
+
+
 def test_suffixes_of_every_format_are_supported() -> None:
     assert {".txt", ".md", ".html", ".pdf", ".docx", ".pptx", ".epub"} <= set(SUPPORTED_SUFFIXES)
 

@@ -175,6 +175,34 @@ sys.exit(supervisor.wait())
 """
 
 
+#: The same as a context: the work is done, and what it needed is stopped.
+CONTEXT = (
+    FOREGROUND.split("supervisor.start()", maxsplit=1)[0]
+    + """
+with supervisor:
+    print("pids", *supervisor.pids().values(), flush=True)
+    sys.stdin.readline()
+print("the result", flush=True)
+"""
+)
+
+
+def test_ctrl_c_while_a_context_ends_hurries_and_keeps_the_result() -> None:
+    command = [sys.executable, "-c", CONTEXT, "60"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    seen = [process.stdout.readline()]
+    while not any("| up" in line for line in seen) or not any(line.startswith("pids") for line in seen):
+        seen.append(process.stdout.readline())
+    pids = [int(pid) for line in seen if line.startswith("pids") for pid in line.split()[1:]]
+    process.stdin.close()
+    assert eventually(lambda: gone(pids[0]))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert "the result" in process.stdout.read()
+    assert all(gone(pid) for pid in pids)
+
+
 class TestForeground:
     def start(self, grace: float) -> tuple[subprocess.Popen[str], list[int]]:
         command = [sys.executable, "-c", FOREGROUND, str(grace)]
