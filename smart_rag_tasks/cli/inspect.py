@@ -216,6 +216,8 @@ def _start_of(text: str, characters: int = 150) -> str:
 @click.option("--jsonl", "target", type=click.File("w", encoding="utf-8", lazy=True), default="-", show_default=True,
               is_flag=False, flag_value="-", envvar="SMART_RAG_EXPORT", show_envvar=True,
               help="File to write; - is standard output.")  # fmt: skip
+@click.option("--json", is_flag=True, expose_value=False, envvar="SMART_RAG_JSON", show_envvar=True,
+              help="What it prints anyway, a line a chunk.")  # fmt: skip
 def export_command(document: str | None, store: str | None, target: TextIO) -> None:
     """One JSON line a chunk: text, metadata, context, provenance. Of DOCUMENT, or of all."""
     options.apply(SMART_RAG_STORE_URL=store)

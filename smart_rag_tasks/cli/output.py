@@ -109,6 +109,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def several(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def counts(record: Json) -> str:
     """``12`` chunks, ``7/12`` while they are worked on, ``10+2 failed`` at the end with errors."""
     if record["status"] in ("queued", "running", "paused"):

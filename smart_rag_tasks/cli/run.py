@@ -164,13 +164,13 @@ class Job:
         console.print(self._sentence(seconds))
 
     def _sentence(self, seconds: float) -> str:
-        from .output import duration
+        from .output import duration, several
 
         total = sum(record["total"] for record in self._records)
         unchanged = sum(record["unchanged"] for record in self._records)
         failed = sum(record["failed"] for record in self._records)
-        words = f"{len(self._records)} documents, {total} chunks in {duration(seconds)}"
+        words = f"{several(len(self._records), 'document')}, {several(total, 'chunk')} in {duration(seconds)}"
         words += f": {total - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
         if self.refused:
-            words += f"; {len(self.refused)} files refused"
+            words += f"; {several(len(self.refused), 'file')} refused"
         return f"\n{words}.\n`smart-rag-tasks show DOCUMENT` shows one."
