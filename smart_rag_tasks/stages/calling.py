@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..errors import GeneratorError, TransientError
 from ..metadata.generator import MetadataGenerator
-from ..models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, Outcome
+from ..models import Chunk, ChunkFailure, DocumentContext, Outcome
+from .outcomes import valid_failure, valid_outcome
 
 #: Celery's soft time limit, by name: this floor does not import Celery.
 SOFT_LIMIT = "SoftTimeLimitExceeded"
@@ -22,7 +23,7 @@ def call(generator: MetadataGenerator, chunks: Sequence[Chunk], document: Docume
     (time-out, lost connection, time limit) is every chunk's outcome.
     """
     try:
-        return _checked(list(generator.generate(chunks, document)), chunks)
+        return [valid_outcome(given) for given in _one_each(generator.generate(chunks, document), chunks)]
     except Exception as error:  # the chunk boundary: recorded with its traceback
         failure = failure_of(error, chunks)
         if len(chunks) == 1 or failure.transient or failure.kind == SOFT_LIMIT:
@@ -32,13 +33,23 @@ def call(generator: MetadataGenerator, chunks: Sequence[Chunk], document: Docume
 
 def failure_of(error: Exception, chunks: Sequence[Chunk]) -> ChunkFailure:
     """The error as a value; chunk text that stands in its message or traceback is taken out."""
-    return ChunkFailure(
-        kind=type(error).__name__,
-        message=_without_text(str(error) or type(error).__name__, chunks).splitlines()[0],
-        traceback=_without_text("".join(traceback.format_exception(error)), chunks),
-        transient=isinstance(error, _TRANSIENT),
-        retry_after=getattr(error, "retry_after", None),
+    kind = type(error).__name__
+    return valid_failure(
+        ChunkFailure(
+            kind=kind,
+            message=_without_text(_words_of(error) or kind, chunks).splitlines()[0],
+            traceback=_without_text("".join(traceback.format_exception(error)), chunks),
+            transient=isinstance(error, _TRANSIENT),
+            retry_after=getattr(error, "retry_after", None),
+        )
     )
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # somebody else's __str__
+        return ""
 
 
 def _without_text(words: str, chunks: Sequence[Chunk]) -> str:
@@ -48,13 +59,9 @@ def _without_text(words: str, chunks: Sequence[Chunk]) -> str:
     return words
 
 
-def _checked(outcomes: list[Outcome], chunks: Sequence[Chunk]) -> list[Outcome]:
+def _one_each(given: Iterable[object], chunks: Sequence[Chunk]) -> list[object]:
     """A generator of somebody else's may break the protocol: say so, in the words of the protocol."""
+    outcomes = list(given)
     if len(outcomes) != len(chunks):
         raise GeneratorError(f"generate() gave {len(outcomes)} outcomes for {len(chunks)} chunks; give one a chunk")
-    for outcome in outcomes:
-        if not isinstance(outcome, (ChunkMetadata, ChunkFailure)):
-            raise GeneratorError(
-                f"generate() gave a {type(outcome).__name__}; give ChunkMetadata or ChunkFailure for each chunk"
-            )
     return outcomes

@@ -226,9 +226,9 @@ class _Batch:
             **_key(row),
             "state": state.value,
             "attempts": attempts,
-            "error_kind": outcome.kind[:128],
-            "error": outcome.message[:2000],
-            "traceback": outcome.traceback[-8000:],
+            "error_kind": outcome.kind,
+            "error": outcome.message,
+            "traceback": outcome.traceback,
         }
 
 

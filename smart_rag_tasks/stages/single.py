@@ -103,8 +103,8 @@ def _failed(env: Environment, row: Any, failure: ChunkFailure) -> Json:
         "state": (ChunkState.QUARANTINED if died else ChunkState.FAILED).value,
         "marks": 0,
         "error_kind": failure.kind,
-        "error": failure.message[:2000],
-        "traceback": failure.traceback[-8000:],
+        "error": failure.message,
+        "traceback": failure.traceback,
     }
     with env.store.write() as connection:
         singles.write(connection, row.document_id, row.chunk_id, row.text, values)

@@ -223,6 +223,44 @@ def test_an_error_is_looked_for_chunk_by_chunk(env: Environment, recorder: Recor
     assert "secret" not in failed.traceback and "Traceback" in failed.traceback
 
 
+def test_a_wrong_field_fails_its_chunk_alone_and_at_once(env: Environment, recorder: Recorder) -> None:
+    recorder.seconds_per_chunk = 0.001  # one batch
+    recorder.answers["c1"] = ChunkMetadata(tokens="secret")  # type: ignore[arg-type]
+    run = submit(env, "one", "two", "three")
+
+    assert ["done"] == work(env, run.run_id)
+    assert ["done", "failed", "done"] == states(env)
+    assert ["c0", "c1", "c2"] == recorder.asked
+    with env.store.read() as connection:
+        failed = next(documents.chunk_rows(connection, "doc", state="failed"))
+    assert "GeneratorError" == failed.error_kind
+    assert "ChunkMetadata.tokens: give a whole number from 0 to 2147483647" == failed.error
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("half a character \ud800, a NUL \x00"), "half a character \ufffd, a NUL \ufffd"),
+        (Unspeakable(), "Unspeakable"),
+    ],
+)
+def test_an_error_is_recorded_whatever_it_says(
+    env: Environment, recorder: Recorder, error: Exception, told: str
+) -> None:
+    recorder.answers["c0"] = error
+    run = submit(env, "one")
+    work(env, run.run_id)
+
+    with env.store.read() as connection:
+        (chunk,) = documents.chunk_rows(connection, "doc")
+    assert told == chunk.error
+
+
 def test_what_is_worth_repeating_waits_for_its_time(env: Environment, recorder: Recorder) -> None:
     recorder.answers["c0"] = ChunkFailure("RateLimited", "slow down", transient=True, retry_after=100.0)
     run = submit(env, "one")
