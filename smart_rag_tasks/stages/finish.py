@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ..errors import SmartRagError, UnknownRun
+from ..errors import StoreUnavailable, UnknownRun
 from ..metadata import describe
 from ..models import TERMINAL, ChunkState, DocumentContext, DocumentMetadata, FinalResult, Json, RunStatus
 from ..store import admission, runs
@@ -18,6 +18,7 @@ from ..store import outbox as mail
 from ..store.rows import chunk_of, metadata_of
 from .environment import Environment
 from .lease import ENDING, Refusal, give_back, renewing, take_step
+from .outcomes import valid_description
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +118,11 @@ def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
         rows = runs.finished_chunks(connection, run.document_id, run.run_id)
         pairs = ((chunk_of(row), metadata_of(row.meta, row.tokens)) for row in rows)
         try:
-            return describe(generator, document, pairs)
-        except SmartRagError:
-            raise  # the store does not answer: the end waits
+            return valid_description(describe(generator, document, pairs))
+        except StoreUnavailable:
+            raise  # the end waits
         except Exception:  # somebody else's generator: it costs the document's summary, not its end
-            logger.exception("the generator's describe() raised; the document keeps its title only")
+            logger.exception("the describe() of run %s failed; the document keeps its title only", run.run_id)
             return DocumentMetadata(title=run.title)
 
 

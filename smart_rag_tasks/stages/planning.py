@@ -20,6 +20,7 @@ from ..store.rows import chunk_of
 from .environment import Environment
 from .finish import end_early
 from .lease import PLANNING, Refusal, give_back, renewing, take_step
+from .outcomes import valid_title
 
 logger = logging.getLogger(__name__)
 
@@ -169,11 +170,11 @@ def batch_size(
 
 
 def title_for(generator: MetadataGenerator, rows: Sequence[Row[Any]], hint: str) -> str:
-    """The document's title from its first chunks; a generator whose ``title`` raises costs the title only."""
+    """The document's title from its first chunks; a generator whose ``title`` fails costs the title only."""
     try:
-        return title_of(generator, [chunk_of(row) for row in rows], hint)
+        return valid_title(title_of(generator, [chunk_of(row) for row in rows], hint))
     except Exception:
-        logger.exception("the generator's title() raised; the parser's title is used")
+        logger.exception("the generator's title() failed; the parser's title is used")
         return hint
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import func, select
 
 from smart_rag_tasks.models import TERMINAL, Chunk
 from smart_rag_tasks.settings import load
@@ -19,27 +15,15 @@ from smart_rag_tasks.stages import control, generation, planning
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.ingest import Submission, admit
-from smart_rag_tasks.store import open_store, tallies
+from smart_rag_tasks.store import tallies
 from smart_rag_tasks.store.engine import Store
 
 GENERATOR = "desk_generator:DeskGenerator"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def env(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
-    """A store of the test's own."""
-    url = f"sqlite:///{tmp_path}/store.db"
-    if request.param == "postgresql":
-        server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
-        name = f"tallies_{uuid4().hex[:8]}"
-        engine = create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        url = server.set(database=name).render_as_string(hide_password=False)
-    store = open_store(url)
-    yield Environment(load(max_batch=4), store)
-    store.close()
+@pytest.fixture
+def env(new_store: Store) -> Environment:
+    return Environment(load(max_batch=4), new_store)
 
 
 def submit(env: Environment, document_id: str, *texts: str, **wishes: Any) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, Lane, Outcome
+from smart_rag_tasks.errors import TransientError
+from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, DocumentMetadata, Lane, Outcome
 from smart_rag_tasks.reliability import owners
 from smart_rag_tasks.settings import load
 from smart_rag_tasks.stages import control, generation, lease, maintenance, planning
@@ -94,6 +95,56 @@ def test_finish_does_nothing_while_chunks_are_open(env: Environment) -> None:
     planning.plan(env, run.run_id)
 
     assert finish(env, run.run_id) is None
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        None,
+        {"title": "x"},
+        DocumentMetadata(summary=5),
+        DocumentMetadata(topics=None),
+        DocumentMetadata(language="x" * 17),
+    ],  # type: ignore[arg-type]
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_a_describe_that_gives_no_description_costs_the_summary_only(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, described: object, again: bool
+) -> None:
+    monkeypatch.setattr(recorder, "describe", lambda document, chunks: described, raising=False)
+    run = submit(env, "text", hint="The title")
+    work(env, run.run_id)
+
+    ending = finish(env, run.run_id, again=again)
+
+    assert ending is not None and "completed" == ending.result.final_status
+    with env.store.read() as connection:
+        document = documents.get(connection, "doc")
+    assert ("The title", "") == (document.title, document.summary)
+
+
+def test_a_transient_error_of_describe_does_not_put_the_end_off(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(document: DocumentContext, chunks: object) -> None:
+        raise TransientError
+
+    monkeypatch.setattr(recorder, "describe", describe, raising=False)
+    run = submit(env, "text")
+    work(env, run.run_id)
+
+    assert finish(env, run.run_id) is not None
+
+
+@pytest.mark.parametrize(("given", "title"), [(None, "The hint"), ("half a \ud800", "half a \ufffd")])
+def test_a_title_is_a_text_that_can_be_stored(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, given: object, title: str
+) -> None:
+    monkeypatch.setattr(recorder, "title", lambda chunks, hint: given, raising=False)
+    planning.plan(env, submit(env, "text", hint="The hint").run_id)
+
+    with env.store.read() as connection:
+        assert title == documents.get(connection, "doc").title
 
 
 def test_only_one_caller_ends_a_run(env: Environment) -> None:
