@@ -19,7 +19,7 @@ from .stages import control, expiry, maintenance, regeneration
 from .stages import rescan as watching
 from .stages.environment import Environment, environment
 from .stages.exclusive import exclusive
-from .transport import batch_publishing, broker_client, is_redis, queue_lengths
+from .transport import BROKER_AWAY, batch_publishing, broker_client, is_redis, queue_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +58,15 @@ def act(found: maintenance.Sweep) -> Json:
     """Do what a sweep found to do; returns counts."""
     env = environment()
     for item in found.redrives:
-        if item.numbers is None:
-            engine(ENGINE).publish(item.document_id, item.run_id, item.lane)
-        else:
-            engine(ENGINE).publish_batches(item.document_id, item.run_id, item.numbers, item.lane)
-        logger.info("re-driven: %s, run %s, batches %s", item.document_id, item.run_id, item.numbers)
+        with maintenance.alone(f"run {item.run_id}", *BROKER_AWAY):
+            if item.numbers is None:
+                engine(ENGINE).publish(item.document_id, item.run_id, item.lane)
+            else:
+                engine(ENGINE).publish_batches(item.document_id, item.run_id, item.numbers, item.lane)
+            logger.info("re-driven: %s, run %s, batches %s", item.document_id, item.run_id, item.numbers)
     for run_id in found.settled:
-        announcements.settle(env, run_id, again=True)
+        with maintenance.alone(f"run {run_id}"):
+            announcements.settle(env, run_id, again=True)
     if found.outbox:
         app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))
     return {"redriven": len(found.redrives), "settled": len(found.settled), "outbox": found.outbox}

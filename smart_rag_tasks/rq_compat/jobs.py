@@ -152,7 +152,8 @@ def sweep() -> Json:
         else:
             engine.publish_batches(item.document_id, item.run_id, item.numbers, item.lane)
     for run_id in found.settled:
-        settle(env, run_id)
+        with maintenance.alone(f"run {run_id}"):
+            settle(env, run_id)
     if found.outbox:
         deliver_outbox()
     return {"redriven": len(found.redrives), "settled": len(found.settled), "outbox": found.outbox}

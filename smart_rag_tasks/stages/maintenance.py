@@ -7,19 +7,25 @@ message for a lost one costs one message more, which finds the lease held or the
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from ..errors import StoreUnavailable
 from ..models import Lane
 from ..names import GENERATE_BATCH, PROCESS_DOCUMENT_PIPELINE, queue_of
 from ..store import lost, tallies
+from .calling import SOFT_LIMIT
 from .environment import Environment
 from .lease import is_free
+
+logger = logging.getLogger(__name__)
 
 #: Messages sent again in one sweep, of each kind; the next sweep goes on.
 LIMIT = 5000
@@ -50,6 +56,20 @@ class Sweep:
     outbox: bool
 
 
+@contextmanager
+def alone(what: str, *passing: type[Exception]) -> Iterator[None]:
+    """An error in the block is logged and costs ``what`` its turn, nothing else.
+
+    Not one that the rest would meet, too: ``passing``, a store that does not answer, the time limit.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (StoreUnavailable, *passing)) or type(error).__name__ == SOFT_LIMIT:
+            raise
+        logger.exception("sweep: %s has to wait for the next one", what)
+
+
 def sweep(env: Environment, engine: str, queue_length: Callable[[str], int]) -> Sweep:
     """Look at the runs of one engine. ``queue_length`` gives the messages that wait in a queue."""
     now = time.time()
@@ -59,9 +79,10 @@ def sweep(env: Environment, engine: str, queue_length: Callable[[str], int]) -> 
         settled = tuple(lost.all_settled(connection, engine, now - CHORD_GRACE, 100))
         outbox = lost.outbox_waits(connection, now - CHORD_GRACE)
     redrives = (*_grouped(rows), *(Redrive(row.document_id, row.run_id, row.lane, None) for row in entries))
-    _note(env, redrives, now)
-    add_up(env)
-    return Sweep(redrives, settled, outbox)
+    noted = tuple(_noted(env, redrives, now))
+    with alone("the adding up of counts"):
+        add_up(env)
+    return Sweep(noted, settled, outbox)
 
 
 def _lost_batches(
@@ -103,14 +124,16 @@ def _grouped(rows: Iterable[Row[Any]]) -> list[Redrive]:
     return [Redrive(*key, tuple(sorted(set(found)))) for key, found in numbers.items()]
 
 
-def _note(env: Environment, redrives: Iterable[Redrive], now: float) -> None:
+def _noted(env: Environment, redrives: Iterable[Redrive], now: float) -> Iterator[Redrive]:
     """Before anything is sent: if this process dies now, the next sweep waits a little longer and sends again."""
     for item in redrives:
-        with env.store.write() as connection:
-            if item.numbers is None:
-                lost.republished_run(connection, item.run_id, now)
-            else:
-                lost.republished_batches(connection, item.run_id, item.numbers, now)
+        with alone(f"run {item.run_id}"):
+            with env.store.write() as connection:
+                if item.numbers is None:
+                    lost.republished_run(connection, item.run_id, now)
+                else:
+                    lost.republished_batches(connection, item.run_id, item.numbers, now)
+            yield item
 
 
 def add_up(env: Environment) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Float, cast, delete, func, select
 
 from .engine import Store
 from .schema import counters, tallies
@@ -41,15 +41,16 @@ def waiting(connection: Connection) -> bool:
 
 def fold(store: Store, connection: Connection, limit: int = FOLD) -> int:
     """Add up to ``limit`` entries to the counts; returns how many. Two at once take different entries."""
-    query = select(tallies).order_by(tallies.c.id).limit(limit).with_for_update(skip_locked=True)
-    rows = connection.execute(query).all()
+    delta = cast(tallies.c.delta, Float).label("delta")  # SQLite lets a text stand there: it counts as 0
+    query = select(tallies.c.id, tallies.c.name, tallies.c.label, delta).order_by(tallies.c.id).limit(limit)
+    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
     sums: dict[Key, float] = defaultdict(float)
     for row in rows:
         sums[row.name, row.label] += row.delta
-    for (name, label), delta in sorted(sums.items()):  # one order for all: no deadlock
-        insert = store.insert(counters).values(name=name, label=label, value=delta)
+    for (name, label), total in sorted(sums.items()):  # one order for all: no deadlock
+        insert = store.insert(counters).values(name=name, label=label, value=total)
         connection.execute(
-            insert.on_conflict_do_update(index_elements=["name", "label"], set_={"value": counters.c.value + delta})
+            insert.on_conflict_do_update(index_elements=["name", "label"], set_={"value": counters.c.value + total})
         )
     ids = [row.id for row in rows]
     for start in range(0, len(ids), 500):

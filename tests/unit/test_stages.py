@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from smart_rag_tasks.errors import TransientError
+from smart_rag_tasks.errors import StoreUnavailable, TransientError
 from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, DocumentMetadata, Lane, Outcome
 from smart_rag_tasks.reliability import owners
 from smart_rag_tasks.settings import load
@@ -18,7 +19,7 @@ from smart_rag_tasks.stages import environment as environments
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.ingest import Admission, Submission, admit
-from smart_rag_tasks.store import batches, documents, open_store, runs
+from smart_rag_tasks.store import batches, documents, lost, open_store, runs, tallies
 
 
 class Recorder:
@@ -378,6 +379,44 @@ def test_the_sweep_ends_what_is_settled(env: Environment) -> None:
         connection.exec_driver_sql("UPDATE runs SET progress_at = 1, started_at = 1")
 
     assert (run.run_id,) == maintenance.sweep(env, "celery", nothing_waits).settled
+
+
+def test_a_value_in_the_store_that_is_no_number_does_not_stop_the_sweep(env: Environment) -> None:
+    submit(env, "text")
+    with env.store.write() as connection:
+        for delta in ("many", 2):
+            connection.exec_driver_sql("INSERT INTO tallies (name, label, delta) VALUES ('tokens', '', ?)", (delta,))
+
+    maintenance.sweep(env, "celery", nothing_waits)
+
+    with env.store.read() as connection:
+        assert not tallies.waiting(connection)
+        assert 2 == tallies.totals(connection)["tokens", ""]
+
+
+def test_an_error_of_the_counts_or_of_one_run_costs_no_other_its_sweep(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = submit(env, "one", name="bad"), submit(env, "two", name="good")
+    republished = lost.republished_run
+
+    def republish(connection: Connection, run_id: str, now: float) -> None:
+        if run_id == bad.run_id:
+            raise TypeError
+        republished(connection, run_id, now)
+
+    monkeypatch.setattr(lost, "republished_run", republish)
+    monkeypatch.setattr(tallies, "fold", lambda store, connection: 1 / 0)
+    time.sleep(0.05)
+
+    assert [good.run_id] == [item.run_id for item in maintenance.sweep(env, "celery", nothing_waits).redrives]
+    assert bad.run_id in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), type("SoftTimeLimitExceeded", (Exception,), {})()])
+def test_what_all_runs_would_meet_ends_the_sweep(error: Exception) -> None:
+    with pytest.raises(type(error)), maintenance.alone("run 1"):
+        raise error
 
 
 def test_a_message_overtaken_by_later_ones_is_lost_even_in_a_long_queue(env: Environment) -> None:
