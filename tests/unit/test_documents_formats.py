@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -186,6 +187,20 @@ def test_latin_1_means_windows_1252_as_in_browsers(tmp_path: Path) -> None:
     assert text_of(parse(write(tmp_path / "page.html", page.encode("cp1252")))) == "“café” – naïve"
 
 
+TEXT_LIKE_MARKDOWN = ("# make", "=", "Title<br>=====<br>after", "<math><mi>E</mi><mo>=</mo></math>", "``` ---")
+
+
+@pytest.mark.parametrize("block", [*(f"<p>{text}</p>" for text in TEXT_LIKE_MARKDOWN), "<pre># make\nx = 1\n===</pre>"])
+@pytest.mark.parametrize("write_page", [write, lambda path, page: epub(path.with_suffix(".epub"), {"1.xhtml": page})])
+def test_text_of_a_page_that_looks_like_markdown_stays_text(
+    tmp_path: Path, write_page: Callable[[Path, str], Path], block: str
+) -> None:
+    document = parse(write_page(tmp_path / "page.html", f"<h1>C #</h1><p>Before</p>{block}<p>After.</p>"))
+    assert [chunk.section_path for chunk in document.chunks] == [("C #",)]
+    shown = re.sub(r"\s|```\n|\n```", "", document.chunks[0].text)
+    assert shown == re.sub(r"\s|<[^>]*>", "", f"# C #Before{block}After.")
+
+
 # -- PDF
 
 
@@ -282,6 +297,28 @@ def test_a_docx_written_by_a_word_processor() -> None:
     assert {chunk.page for chunk in document.chunks} == {None}
 
 
+def test_quotes_and_apostrophes_of_a_docx_are_kept(tmp_path: Path) -> None:
+    said = "He said &quot;don&apos;t touch the keeper&#x2019;s lamp&quot; &amp;amp; went to the caf&#233; [1] *"
+    document = parse(docx(tmp_path / "a.docx", paragraph(said)))
+    assert text_of(document) == 'He said "don\'t touch the keeper’s lamp" &amp; went to the café [1] *'
+
+
+@pytest.mark.parametrize("between", ["<w:br/>", "<w:cr/>", "<w:tab />", '<w:ptab w:alignment="right"/>'])
+def test_words_of_a_docx_stay_apart(tmp_path: Path, between: str) -> None:
+    stops = '<w:pPr><w:tabs><w:tab w:val="left" w:pos="720"/></w:tabs></w:pPr>'
+    body = f"<w:p>{stops}<w:r><w:t>left</w:t></w:r><w:r>{between}</w:r><w:r><w:t>right</w:t></w:r></w:p>"
+    assert text_of(parse(docx(tmp_path / "a.docx", body))).split() == ["left", "right"]
+
+
+@pytest.mark.parametrize("text", ["# make install", "=", "---", "- # x", "```"])
+def test_text_of_a_docx_that_looks_like_markdown_stays_text(tmp_path: Path, text: str) -> None:
+    body = paragraph("Top", "Heading1") + paragraph("Deep", "Heading3") + paragraph(text) + paragraph("After.")
+    document = parse(docx(tmp_path / "a.docx", body))
+    assert {chunk.section_path: chunk.text for chunk in document.chunks} == {
+        ("Top", "Deep"): f"## Top\n\n#### Deep\n\n{text}\n\nAfter."
+    }
+
+
 # -- PPTX
 
 
@@ -290,6 +327,13 @@ def test_slides_are_pages_and_notes_are_kept(tmp_path: Path) -> None:
     document = parse(pptx(tmp_path / "a.pptx", slides, {1: "Spoken, not shown."}))
     assert [(chunk.page, chunk.section_path) for chunk in document.chunks] == [(1, ("Opening",)), (2, ("第二张",))]
     assert document.chunks[0].text == "## Opening\n\nR&D <x> 1*2\n\nSpoken, not shown."
+
+
+def test_text_of_a_slide_that_looks_like_markdown_stays_text(tmp_path: Path) -> None:
+    document = parse(pptx(tmp_path / "a.pptx", [shape("C #", "title") + shape("# make install") + shape("=")]))
+    assert [(chunk.section_path, chunk.text) for chunk in document.chunks] == [
+        (("C #",), "## C #\n\n# make install\n\n=")
+    ]
 
 
 # -- EPUB

@@ -7,6 +7,7 @@ errors whose message does not name the file: :func:`..parse.parse_file` puts the
 from __future__ import annotations
 
 from ..converted import Converted
+from .stand_ins import shown
 
 
 def convert(kind: str, data: bytes, max_bytes: int) -> Converted:
@@ -21,4 +22,4 @@ def convert(kind: str, data: bytes, max_bytes: int) -> Converted:
         from .pptx import convert_pptx as converter
     else:
         from .epub import convert_epub as converter
-    return converter(data, max_bytes)
+    return shown(converter(data, max_bytes))

@@ -10,17 +10,13 @@ import kreuzberg as library
 from ..converted import Converted
 from .archive import Archive, pack
 from .kreuzberg import extract, title_of
+from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-#: kreuzberg 4.10 drops ``&amp; &lt; &gt;`` from the text (its issue 1242): they travel as noncharacters, which
-#: no text has (Unicode 23.7).
-_STAND_INS: Final = (("&amp;", "\ufdd0", "&"), ("&lt;", "\ufdd1", "<"), ("&gt;", "\ufdd2", ">"))
-#: It also drops these elements, which join two words when they go.
-_ELEMENTS: Final = (
-    ("<w:tab/>", '<w:t xml:space="preserve"> </w:t>'),
-    ("<w:noBreakHyphen/>", "<w:t>-</w:t>"),
-)
+#: kreuzberg 4.10 drops these elements, which join two words when they go. A tab with attributes is only a tab stop.
+_SPACE: Final = re.compile(r"<w:(?:tab\s*|ptab[^>]*|cr\s*)/>")
+_HYPHEN: Final = re.compile(r"<w:noBreakHyphen\s*/>")
 _PARTS: Final = re.compile(r"word/(document|footnotes|endnotes|comments)\d*\.xml")
 
 
@@ -36,21 +32,9 @@ def convert_docx(data: bytes, max_bytes: int) -> Converted:
     )
     # The pages' text has all notes and no backslashes; `content` loses a footnote that shares an endnote's number.
     text = "\n\n".join(page["content"] for page in result.pages or ()) or result.content
-    for _, stand_in, char in _STAND_INS:
-        text = text.replace(stand_in, char)
     return Converted(text, "markdown", title_of(result.metadata))
 
 
 def _spelt_out(xml: str) -> str:
-    for entity, stand_in, _ in _STAND_INS:
-        xml = xml.replace(entity, stand_in)
-    for element, instead in _ELEMENTS:
-        xml = xml.replace(element, instead)
-    return re.sub(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));", _character, xml)
-
-
-def _character(match: re.Match[str]) -> str:
-    number = int(match[1], 16) if match[1] else int(match[2])
-    char = chr(number) if number <= 0x10FFFF else ""
-    stand_in = next((stand_in for _, stand_in, known in _STAND_INS if known == char), char)
-    return stand_in if char >= " " and not "\ud800" <= char <= "\udfff" else " "
+    xml = _SPACE.sub('<w:t xml:space="preserve"> </w:t>', xml)
+    return hidden_in(_HYPHEN.sub("<w:t>-</w:t>", xml))

@@ -8,13 +8,13 @@ parser of the standard library does the cutting, and tests compare every word.
 from __future__ import annotations
 
 import re
-from html import escape
 from html.parser import HTMLParser
 from typing import Final
 
 from ..converted import Converted
 from ..encoding import decode
-from .kreuzberg import extract, unescaped
+from .kreuzberg import extract
+from .stand_ins import hidden
 
 #: Content that is not text of the page.
 _SKIPPED: Final = frozenset({"script", "style", "template", "svg", "title"})
@@ -61,8 +61,6 @@ _TRANSPARENT: Final = frozenset(
 #: Blocks open at once, beyond which more are not begun; kreuzberg loses text below 63.
 _MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
-#: A noncharacter in place of the backslash, which kreuzberg doubles before some characters.
-_BACKSLASH: Final = "\ufdd3"
 #: Superscripts that mean another number without their caret: 2^7.
 _EXPONENT: Final = re.compile(r"[-+−]?\d+|\w")
 
@@ -116,7 +114,7 @@ class _Cutter(HTMLParser):
             if not data.isspace():
                 self._imply()
             raised = "^" if self._raised and _EXPONENT.fullmatch(data) else ""
-            self.out.append(raised + escape(data, quote=False).replace("\\", _BACKSLASH))
+            self.out.append(hidden(raised + data))
             self._raised = False
         elif self._skipping == "title":
             self.title.append(data)
@@ -219,12 +217,11 @@ def cut(html: str) -> tuple[str, str]:
 
 
 def markdown_of(html: str) -> tuple[str, str]:
-    """(the page as Markdown, its title)."""
+    """(the page as Markdown, its own punctuation hidden; its title)."""
     page, title = cut(html)
     # HTML's own declaration keeps kreuzberg from guessing the encoding.
     whole = f'<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>{page}</body></html>'
-    markdown = extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content
-    return unescaped(markdown).replace(_BACKSLASH, "\\"), title
+    return extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content, title
 
 
 def convert_html(data: bytes, max_bytes: int) -> Converted:

@@ -9,19 +9,21 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, pack
-from .kreuzberg import extract, title_of, unescaped
+from .kreuzberg import extract, title_of
+from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
-#: Noncharacters, which no text has, around a slide's number.
-_MARK: Final = "\n\n\ufdd8{page_num}\ufdd9\n\n"
-_SLIDE: Final = re.compile("\ufdd8(\\d+)\ufdd9")
+#: Noncharacters that no text has (Unicode 23.7), around a slide's number.
+_MARK: Final = "\n\n\U0001fffe{page_num}\U0001ffff\n\n"
+_SLIDE: Final = re.compile("\U0001fffe(\\d+)\U0001ffff")
+_PARTS: Final = re.compile(r"ppt/(slides|notesSlides)/[^/]+\.xml")
 
 
 def convert_pptx(data: bytes, max_bytes: int) -> Converted:
     """Titles, text, tables and speaker notes, slide by slide."""
     archive = Archive(data, max_bytes)
-    packed = pack(archive, {})
+    packed = pack(archive, {name: hidden_in(archive.text(name)) for name in archive.names if _PARTS.fullmatch(name)})
     title = ""
     slides: dict[int, str] = {}
     # Markdown has the titles as headings, plain text the speaker notes as well.
@@ -34,7 +36,7 @@ def convert_pptx(data: bytes, max_bytes: int) -> Converted:
         )
         title = title_of(result.metadata)
         for number, text in _by_slide(result.content):
-            slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else unescaped(text)
+            slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else text
     return _joined(slides, title)
 
 
