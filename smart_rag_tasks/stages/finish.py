@@ -112,17 +112,16 @@ def _describe_under_lease(env: Environment, run: Row[Any]) -> DocumentMetadata |
 
 def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
     """The document's metadata from its chunks', read in pages: memory stays flat."""
-    generator = env.generator(run.generator, run.options)
     document = DocumentContext(run.document_id, run.title, run.language or "", run.source or "")
     with env.store.read() as connection:
         rows = runs.finished_chunks(connection, run.document_id, run.run_id)
         pairs = ((chunk_of(row), metadata_of(row.meta, row.tokens)) for row in rows)
         try:
-            return valid_description(describe(generator, document, pairs))
+            return valid_description(describe(env.generator(run.generator, run.options), document, pairs))
         except StoreUnavailable:
             raise  # the end waits
-        except Exception:  # somebody else's generator: it costs the document's summary, not its end
-            logger.exception("the describe() of run %s failed; the document keeps its title only", run.run_id)
+        except Exception:  # somebody else's generator, or none here: it costs the document's summary, not its end
+            logger.exception("describe() of run %s failed; the document keeps its title only", run.run_id)
             return DocumentMetadata(title=run.title)
 
 

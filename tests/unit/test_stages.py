@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from smart_rag_tasks.errors import StoreUnavailable, TransientError
+from smart_rag_tasks.errors import InvalidSettings, StoreUnavailable, TransientError
 from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, DocumentMetadata, Lane, Outcome
 from smart_rag_tasks.reliability import owners
 from smart_rag_tasks.settings import load
@@ -135,6 +135,21 @@ def test_a_transient_error_of_describe_does_not_put_the_end_off(
     work(env, run.run_id)
 
     assert finish(env, run.run_id) is not None
+
+
+def test_a_generator_that_is_gone_at_the_end_costs_the_summary_only(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(spec: str, options: object) -> None:
+        raise InvalidSettings
+
+    run = submit(env, "text")
+    work(env, run.run_id)
+    monkeypatch.setattr(environments, "generator", gone)
+
+    ending = finish(env, run.run_id)
+
+    assert ending is not None and "completed" == ending.result.final_status
 
 
 @pytest.mark.parametrize(("given", "title"), [(None, "The hint"), ("half a \ud800", "half a \ufffd")])
