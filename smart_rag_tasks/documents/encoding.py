@@ -49,6 +49,11 @@ _KANA: Final = re.compile(r"[\u3041-\u30ff]")
 #: How much of a file is looked at; the rest only has to decode.
 _SAMPLE: Final = 65_536
 _CONTROL: Final = bytes(set(range(32)) - set(b"\t\n\x0b\x0c\r\x1b")) + b"\x7f"
+#: Text has NULs one at a time, between words (``find -print0``, fields of a dump); binary data in rows, or
+#: between control characters.
+_LONE_NUL: Final = re.compile(rb"(?<=[\t\n\r -~\x80-\xff]{2})\x00(?=[\t\n\r -~\x80-\xff]{2})")
+#: Part of the bytes that control characters are at the most; more make it binary data.
+_MAX_CONTROL: Final = 0.05
 
 _MAGIC: Final = (
     (b"%PDF-", "a PDF"),
@@ -59,6 +64,7 @@ _MAGIC: Final = (
     (b"GIF8", "an image"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x7fELF", "a program"),
+    (b"!<arch>\n", "a program library"),
 )
 
 
@@ -94,7 +100,8 @@ def _guessed(data: bytes) -> str:
     text = _utf16_without_mark(data, sample)
     if text is not None:
         return text
-    if len(sample.translate(None, _CONTROL)) < 0.95 * len(sample):
+    plain = _LONE_NUL.sub(b" ", sample).translate(None, _CONTROL)
+    if len(sample) - len(plain) > _MAX_CONTROL * len(sample):
         raise UnreadableDocument("holds binary data, not text; give the file its right suffix")
     text = _utf8(data)
     if text is None:

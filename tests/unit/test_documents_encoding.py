@@ -62,6 +62,11 @@ def test_lone_surrogates_and_nuls_become_replacement_characters() -> None:
     assert decode(b"a long enough line of text " * 10 + b"with a\0NUL").endswith("with a\ufffdNUL")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_text_whose_words_are_parted_by_nuls_is_text(encoding: str) -> None:
+    assert decode((WESTERN * 5).replace(" ", "\0").encode(encoding)) == (WESTERN * 5).replace(" ", "\ufffd")
+
+
 def test_a_surrogate_pair_in_utf8_becomes_its_character() -> None:
     assert decode("\ud83d\ude00 ok".encode("utf-8", "surrogatepass")) == "😀 ok"
 
@@ -75,6 +80,8 @@ def test_windows_and_old_mac_newlines() -> None:
     [
         (random.Random(1).randbytes(4000), "binary data"),
         (bytes(4000), "binary data"),
+        (b"name\0\0\0\x07" * 500, "binary data"),
+        (b"symbol\0\x10\xb4\xf6" * 500, "binary data"),
         (b"%PDF-1.7 \xe2\xe3", "a PDF"),
         (b"PK\x03\x04rest", "a ZIP archive"),
         (b"\x7fELF\x02\x01", "a program"),
