@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,17 +14,23 @@ from .documents import find_files
 from .errors import InvalidInput, SmartRagError
 from .models import TERMINAL, Json, Lane
 from .sinks import VectorStore, load_sink
-from .stages.sinking import feed_document
+from .sinks.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the store.
 POLL = 0.1
+
+#: Seconds before each further try of what the vector store did not take, when all else is done.
+SINK_PAUSES = (0.5, 1.0, 2.0)
 
 
 class DocumentProcessor:
     """Scans a folder, stores its documents' chunks first, submits them, and writes the results as they end.
 
     ``vector_store`` is any object with ``upsert(records)`` and ``delete(document_id, chunk_ids)``: fed here, as
-    documents end. Given as ``"module:attribute"``, the workers feed it (their SMART_RAG_SINK must name it too).
+    documents end; ``output_dir`` keeps which chunks it has (``*.fed``), so that those that went are deleted. Given as
+    ``"module:attribute"``, the workers feed it (their SMART_RAG_SINK must name it too).
     """
 
     def __init__(
@@ -74,7 +81,11 @@ class DocumentProcessor:
         return "celery" if self.use_celery else "rq"
 
     def process(self, *, timeout: float = 3600.0) -> list[Json]:
-        """Submit, wait ``timeout`` seconds at the most, write; returns each document's final result."""
+        """Submit, wait ``timeout`` seconds at the most, write; returns each document's final result.
+
+        ``sink_error`` in a result is the type of what the vector store raised at every try, "" where it took the
+        document; the next ``process()`` feeds it again.
+        """
         waiting = self.submit()
         results: list[Json] = []
         deadline = time.monotonic() + timeout
@@ -82,6 +93,7 @@ class DocumentProcessor:
             for document_id in self._ended(waiting):
                 results.append(self._take(document_id, waiting.pop(document_id)))
             time.sleep(POLL if waiting else 0)
+        self._feed_again(results)
         return results + [self.client.status(document_id) for document_id in waiting]
 
     def _ended(self, waiting: Iterable[str]) -> list[str]:
@@ -90,10 +102,34 @@ class DocumentProcessor:
 
     def _take(self, document_id: str, run_id: str) -> Json:
         """Write the document's records, and feed the vector store of this process."""
-        write_jsonl(self.client, document_id, self.output_dir / f"{safe_name(document_id)}.jsonl")
-        if self.vector_store is not None:
-            feed_document(self.client.env, self.vector_store, document_id)
-        return self.client.status(document_id) | {"run_id": run_id}
+        write_jsonl(self.client, document_id, self._path(document_id, "jsonl"))
+        return self.client.status(document_id) | {"run_id": run_id, "sink_error": self._feed(document_id)}
+
+    def _feed(self, document_id: str) -> str:
+        """Bring the vector store up to date with a document; the type of error when it raises, else ""."""
+        if self.vector_store is None:
+            return ""
+        try:
+            ledger = Ledger(self._path(document_id, "fed"))
+            ledger.feed(self.vector_store, document_id, self.client.records([document_id]))
+        except Exception as error:  # somebody else's sink: it costs no document its end
+            return type(error).__name__
+        return ""
+
+    def _feed_again(self, results: list[Json]) -> None:
+        """Try again what the vector store did not take, a few times."""
+        for pause in SINK_PAUSES:
+            failed = [result for result in results if result["sink_error"]]
+            time.sleep(pause if failed else 0)
+            for result in failed:
+                result["sink_error"] = self._feed(result["document_id"])
+        for result in results:
+            if result["sink_error"]:
+                said = "%s: the vector store did not take it (%s); process() feeds it again"
+                logger.warning(said, result["document_id"], result["sink_error"])
+
+    def _path(self, document_id: str, suffix: str) -> Path:
+        return self.output_dir / f"{safe_name(document_id)}.{suffix}"
 
 
 def safe_name(document_id: str) -> str:

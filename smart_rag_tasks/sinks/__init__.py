@@ -10,7 +10,10 @@ from typing import Any, Protocol
 from ..errors import InvalidSettings
 from ..models import Json
 
-__all__ = ["VectorStore", "load_sink"]
+__all__ = ["SINK_BATCH", "VectorStore", "load_sink"]
+
+#: Records in one call of a sink.
+SINK_BATCH = 256
 
 
 class VectorStore(Protocol):

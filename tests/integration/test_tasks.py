@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from stack import Stack, chunks_of, wait_until
 
-from smart_rag_tasks import Client, app, process_document_pipeline
+from smart_rag_tasks import Client, app, document_processor, process_document_pipeline
 from smart_rag_tasks.document_processor import DocumentProcessor
 from smart_rag_tasks.errors import InvalidInput
 
@@ -159,17 +159,21 @@ def test_delete_while_it_is_worked_on(live: Stack, document_id: str) -> None:
 
 
 class ListStore:
-    """A vector store as small as they come."""
+    """A vector store as small as they come; raises at its first ``raises`` calls."""
 
-    def __init__(self) -> None:
-        self.records: dict[str, Any] = {}
+    def __init__(self, raises: int = 0) -> None:
+        self.records: dict[tuple[str, str], Any] = {}
+        self.raises = raises
 
     def upsert(self, records: Any) -> None:
-        self.records.update({record["chunk_id"]: record for record in records})
+        if self.raises:
+            self.raises -= 1
+            raise ConnectionError("Tea is grown on slopes.")
+        self.records.update({(record["document_id"], record["chunk_id"]): record for record in records})
 
     def delete(self, document_id: str, chunk_ids: Any) -> None:
-        for chunk_id in chunk_ids or list(self.records):
-            self.records.pop(chunk_id, None)
+        for chunk_id in chunk_ids:
+            del self.records[document_id, chunk_id]
 
 
 def test_document_processor(live: Stack, tmp_path: Path) -> None:
@@ -186,6 +190,54 @@ def test_document_processor(live: Stack, tmp_path: Path) -> None:
     assert '"Tea is grown' in written.read_text(encoding="utf-8").replace("# Tea\\n\\n", "")
     assert 1 == len(store.records)
     assert "broken.pdf" in next(iter(processor.refused))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three documents of two chunks."""
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        text = f"# Tea\n\n## Slopes\n\nTea {name} is grown on slopes.\n\n## Leaves\n\nIts leaves are picked.\n"
+        (tmp_path / "in" / f"{name}.md").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_document_processor_deletes_chunks_that_went(live: Stack, folder: Path) -> None:
+    store = ListStore()
+    DocumentProcessor(folder / "in", folder / "out", vector_store=store).process(timeout=30)
+    (folder / "in" / "a.md").write_text("# Tea\n\nTea a is grown on slopes.\n", encoding="utf-8")
+
+    processor = DocumentProcessor(folder / "in", folder / "out", vector_store=store)
+    ids = [result["document_id"] for result in processor.process(timeout=30)]
+
+    assert {(record["document_id"], record["chunk_id"]) for record in processor.client.records(ids)} == set(
+        store.records
+    )
+
+
+def test_a_vector_store_that_raises_once_is_tried_again(live: Stack, folder: Path) -> None:
+    store = ListStore(raises=1)
+    results = DocumentProcessor(folder / "in", folder / "out", vector_store=store).process(timeout=30)
+
+    assert [""] * 3 == [result["sink_error"] for result in results]
+    assert 3 == len({document_id for document_id, _ in store.records})
+
+
+def test_a_vector_store_that_is_away_is_reported_and_fed_the_next_time(
+    live: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(document_processor, "SINK_PAUSES", (0.01, 0.01))
+    store = ListStore(raises=9)
+    processor = DocumentProcessor(folder / "in", folder / "out", vector_store=store)
+    results = processor.process(timeout=30)
+
+    assert [("completed", "ConnectionError")] * 3 == [(result["status"], result["sink_error"]) for result in results]
+    assert 3 == len(list((folder / "out").glob("*.jsonl")))
+    assert "ConnectionError" in caplog.text
+    assert "slopes" not in caplog.text
+
+    assert [""] * 3 == [result["sink_error"] for result in processor.process(timeout=30)]
+    assert 3 == len({document_id for document_id, _ in store.records})
 
 
 def test_a_sink_that_the_workers_feed(new_stack: Callable[..., Stack], document_id: str, tmp_path: Path) -> None:
