@@ -12,9 +12,10 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from .errors import InvalidSettings
@@ -28,6 +29,13 @@ RENAMED = {
     "CELERY_TASK_ACKS_LATE": "nothing: tasks are always acknowledged late, a guarantee rests on it",
     "CELERY_TASK_REJECT_ON_WORKER_LOST": "nothing: it is always on, a guarantee rests on it",
 }
+
+#: Schemes of URLs: everywhere, and where there are more.
+_REDIS = ("redis", "rediss", "redis+socket", "sentinel")
+_OTHERS = {"broker": ("amqp", "amqps", "pyamqp"), "rq": ("unix",)}
+
+#: A password among a URL's parameters.
+_SECRET_PARAMETER = re.compile(r"([?&;][^=&;]*(?:passw|pwd|secret|token)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
 _STRICT_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True}
 _STRICT_BOOLEANS |= {"false": False, "0": False, "no": False, "off": False}
@@ -155,6 +163,20 @@ class Settings(BaseSettings):
     def _strict_bool(cls, value: object) -> bool:
         return parse_bool(value)
 
+    @field_validator("redis_url", "broker", "backend", "rq")
+    @classmethod
+    def _known_place(cls, value: str, info: ValidationInfo) -> str:
+        """URLs that a transport can be made of; several Sentinels are separated by ``;``."""
+        schemes = (*_REDIS, *_OTHERS.get(str(info.field_name), ()))
+        for url in value.split(";") if value else ():
+            if url.partition("://")[0].strip().lower() not in schemes or "://" not in url:
+                raise ValueError(f"use {', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://…")
+            try:
+                _ = urlsplit(url).port
+            except ValueError:
+                raise ValueError("its port must be a number up to 65535, and special characters be %-encoded") from None
+        return value
+
     @field_validator("allowed_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: object) -> object:
@@ -220,18 +242,22 @@ class Settings(BaseSettings):
 
 
 def mask(url: str) -> str:
-    """The URL with its password replaced by ``***``."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    user, host = parts.username or "", re.sub(r"^.*@", "", parts.netloc)
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    """The URL, or each of several separated by ``;``, with its passwords replaced by ``***``."""
+    return _SECRET_PARAMETER.sub(r"\1***", ";".join(map(_without_password, url.split(";"))))
+
+
+def _without_password(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    login, at, host = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{mark}{user}:***{at}{host}" if colon else url
 
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment, ``overrides`` (by field name) first; raises InvalidSettings."""
+    written = dotenv_values(".env", encoding="utf-8")
     for name, instead in RENAMED.items():
-        if name in os.environ:
+        if name in os.environ or name in written:
             raise InvalidSettings(f"{name} is not read any more; remove it. Instead: {instead}")
     try:
         return Settings(**{str(Settings.model_fields[name].alias): value for name, value in overrides.items()})

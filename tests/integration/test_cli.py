@@ -99,6 +99,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str,
     assert "Traceback" not in done.stderr
 
 
+def test_a_sink_that_cannot_be_loaded_is_an_error_before_anything_starts(folder: Path) -> None:
+    done = cli(folder, "run", "docs", SMART_RAG_SINK="nomodule:x")
+    assert 2 == done.returncode
+    assert "SMART_RAG_SINK: 'nomodule:x' cannot be loaded" in done.stderr
+
+
 def test_a_folder_without_documents(folder: Path) -> None:
     (folder / "nothing").mkdir()
     done = cli(folder, "run", "nothing")

@@ -1,0 +1,68 @@
+"""Wrong settings are refused by their variable's name; passwords are shown nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smart_rag_tasks.errors import InvalidSettings
+from smart_rag_tasks.settings import load, mask
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "said"),
+    [
+        ("REDIS_URL", "foo", "REDIS_URL: use redis://, rediss://"),
+        ("REDIS_URL", "http://:secret@h/", "REDIS_URL: use redis://"),
+        ("REDIS_URL", "amqp://h//", "REDIS_URL: use redis://"),
+        ("REDIS_URL", "redis://:secret@h:port/0", "REDIS_URL: its port must be a number"),
+        ("CELERY_BROKER_URL", "kafka://h", r"CELERY_BROKER_URL: use redis://.*amqp://"),
+        ("CELERY_BROKER_URL", "sentinel://a:1;kafka://b:2", "CELERY_BROKER_URL: use redis://"),
+        ("CELERY_RESULT_BACKEND", "nope://x", "CELERY_RESULT_BACKEND: use redis://"),
+        ("SMART_RAG_RQ_URL", "amqp://h//", r"SMART_RAG_RQ_URL: use redis://.*unix://"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, url: str, said: str) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(InvalidSettings, match=f"^{said}") as refusal:
+        load()
+    assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "rediss://u:p@h:1/0?ssl_cert_reqs=required",
+        "redis+socket:///tmp/s",
+        "sentinel://a:1;sentinel://b:2",
+    ],
+)
+def test_places_that_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    assert url == load().broker_url == load().result_backend
+
+
+def test_a_name_that_is_not_read_any_more_is_refused_in_the_env_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("CELERY_TASK_ACKS_LATE=true\n")
+    with pytest.raises(InvalidSettings, match="CELERY_TASK_ACKS_LATE is not read any more"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://u:p@ss@h/0", "redis://u:***@h/0"),
+        ("sentinel://:pw1@h:1/0;sentinel://:pw2@h:2/0", "sentinel://:***@h:1/0;sentinel://:***@h:2/0"),
+        ("redis://h/0?password=p&db=1", "redis://h/0?password=***&db=1"),
+        ("postgresql://u@h/d?a=b&sslpassword=p", "postgresql://u@h/d?a=b&sslpassword=***"),
+        ("sqlite:////tmp/store.db", "sqlite:////tmp/store.db"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    assert shown == mask(url)
