@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .announcements import deliver_ending, send_callback, send_result, settle, t
 from .base_task import BaseTask
 from .celery import app
 from .dispatch import enter, submit
-from .errors import InvalidChunks, StoreUnavailable
+from .errors import InvalidChunks, InvalidInput, StoreUnavailable
 from .models import Json, Lane
 from .stages import delivery, files, generation, planning, rescan, single
 from .stages.environment import Environment, environment
@@ -54,12 +54,16 @@ class PipelineTask(BaseTask):
         if "run_id" in (kwargs or {}) or options.get("retries"):
             published: AsyncResult[Any] = super().apply_async(args, kwargs, *more, **options)
             return published
+        if options.get("chord"):
+            raise InvalidInput(
+                "process_document_pipeline: cannot stand in a chord's header; give it a link, or wait for a group"
+            )
         wish = _wish(*(args or ()), **(kwargs or {}))
         env = environment()
         admission = submit(
             env.store,
             env.settings,
-            callbacks=_callbacks(options.get("link")),
+            callbacks=[*_callbacks(options.get("link")), *_rest_of(options.get("chain"))],
             run_id=options.get("task_id"),
             **wish,
         )
@@ -76,7 +80,29 @@ def _callbacks(link: Any) -> list[Json]:
     if not link:
         return []
     signatures: Iterable[Any] = [link] if isinstance(link, (Signature, dict)) else link
-    return [dict(Signature.from_dict(item, app=app)) for item in signatures]
+    return [_callback(signature) for signature in signatures]
+
+
+def _callback(given: Any) -> Json:
+    signature = Signature.from_dict(given, app=app)
+    # tasks of another application are known here (Celery shares them), but not to our workers
+    foreign = getattr(given, "_app", None) not in (None, app) or signature.task not in app.tasks
+    if foreign and not signature.options.get("queue"):
+        raise InvalidInput(
+            f"link: task {signature.task} is none of this application's;"
+            " give its signature the queue that your workers serve: .set(queue=…)"
+        )
+    return dict(signature)
+
+
+def _rest_of(chain: Sequence[Any] | None) -> list[Json]:
+    """What follows in a chain, the last one first, as a callback that goes on with what follows itself."""
+    if not chain:
+        return []
+    *after, following = chain
+    signature = Signature.from_dict(following, app=app).clone()
+    signature.options["chain"] = after
+    return _callbacks(signature)
 
 
 @app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT, **_COUNTED)

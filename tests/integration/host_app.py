@@ -1,0 +1,20 @@
+"""An application of its own that uses the product: its task is told of documents' ends, on its own queue."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+app = Celery("host", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
+app.conf.task_default_queue = "host_queue"
+
+
+@app.task(name="host.told", shared=False)
+def told(final: dict[str, object], *more: object) -> list[object]:
+    return [final["document_id"], final["final_status"], *more]
+
+
+@app.task(name="host.then", shared=False)
+def then(before: list[object]) -> list[object]:
+    return [*before, "then"]
