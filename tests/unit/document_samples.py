@@ -82,6 +82,15 @@ def archive(path: Path, members: Mapping[str, str]) -> Path:
     return path
 
 
+def renamed(path: Path, names: Mapping[str, str]) -> Path:
+    """The same archive with other file names (old: new), in what refers to them as well."""
+    with zipfile.ZipFile(path) as packed:
+        members = {name: packed.read(name).decode() for name in packed.namelist()}
+    for old, new in names.items():
+        members = {name.replace(old, new): text.replace(old, new) for name, text in members.items()}
+    return archive(path.with_stem("renamed"), members)
+
+
 def epub(path: Path, chapters: Mapping[str, str], title: str = "A Book", **extra: str) -> Path:
     """A book with chapters (name in the archive: body), in this order."""
     names = list(chapters)
@@ -152,15 +161,17 @@ def shape(text: str, kind: str = "") -> str:
     )
 
 
-def pptx(path: Path, slides: Sequence[str], notes: Mapping[int, str] | None = None) -> Path:
-    """A presentation of slides (shapes as XML); ``notes`` are by slide number, from 1."""
+def pptx(
+    path: Path, slides: Sequence[str], notes: Mapping[int, str] | None = None, *, order: Sequence[int] = ()
+) -> Path:
+    """A presentation of slides (shapes as XML); ``notes`` are by slide number, from 1, ``order`` has such numbers."""
     notes = notes or {}
     members = {
         "[Content_Types].xml": f'<Types {_TYPES}><Default Extension="xml" ContentType="application/xml"/></Types>',
         "_rels/.rels": f'<Relationships {_RELATIONS}><Relationship Id="r1" Type="{_OFFICE}/officeDocument"'
         ' Target="ppt/presentation.xml"/></Relationships>',
         "ppt/presentation.xml": f"<p:presentation {_DRAWING}><p:sldIdLst>"
-        + "".join(f'<p:sldId id="{255 + n}" r:id="s{n}"/>' for n in range(1, len(slides) + 1))
+        + "".join(f'<p:sldId id="{255 + n}" r:id="s{n}"/>' for n in order or range(1, len(slides) + 1))
         + "</p:sldIdLst></p:presentation>",
         "ppt/_rels/presentation.xml.rels": f"<Relationships {_RELATIONS}>"
         + "".join(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docx as python_docx
 import pytest
-from document_samples import docx, epub, paragraph, parse, pdf, pptx, shape, write
+from document_samples import docx, epub, paragraph, parse, pdf, pptx, renamed, shape, write
 
 from smart_rag_tasks.documents import find_files
 from smart_rag_tasks.documents.convert.flow import flow
@@ -319,6 +319,13 @@ def test_text_of_a_docx_that_looks_like_markdown_stays_text(tmp_path: Path, text
     }
 
 
+def test_a_docx_is_read_whatever_its_parts_are_called(tmp_path: Path) -> None:
+    body = paragraph("Top", "Heading1") + '<w:p><w:r><w:t>noted</w:t><w:footnoteReference w:id="2"/></w:r></w:p>'
+    usual = docx(tmp_path / "a.docx", body, f'<w:footnote w:id="2">{paragraph("The note.")}</w:footnote>')
+    other = renamed(usual, {"document.xml": "document2.xml", "footnotes.xml": "notes.xml"})
+    assert text_of(parse(other)) == text_of(parse(usual))
+
+
 # -- PPTX
 
 
@@ -333,6 +340,16 @@ def test_text_of_a_slide_that_looks_like_markdown_stays_text(tmp_path: Path) -> 
     document = parse(pptx(tmp_path / "a.pptx", [shape("C #", "title") + shape("# make install") + shape("=")]))
     assert [(chunk.section_path, chunk.text) for chunk in document.chunks] == [
         (("C #",), "## C #\n\n# make install\n\n=")
+    ]
+
+
+def test_slides_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> None:
+    slides = [shape(title, "title") + shape("Text.") for title in ("First", "Second", "Third")]
+    path = pptx(tmp_path / "a.pptx", slides, {1: "Spoken first.", 3: "Spoken third."}, order=(3, 1))
+    document = parse(renamed(path, {"notesSlide3.xml": "notesSlide2.xml", "slide1.xml": "slide10.xml"}))
+    assert [(chunk.page, chunk.text) for chunk in document.chunks] == [
+        (1, "## Third\n\nText.\n\nSpoken third."),
+        (2, "## First\n\nText.\n\nSpoken first."),
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
+from xml.etree import ElementTree
 
 from ...errors import ProtectedDocument, UnreadableDocument
 from ..files import too_large
@@ -14,7 +15,11 @@ from ..files import too_large
 #: Compound File, an Office file of before 2007, is also the envelope of an encrypted one.
 _COMPOUND_FILE: Final = b"\xd0\xcf\x11\xe0"
 _TEXT_PARTS: Final = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
-_DAMAGED: Final = "is damaged or cut off; open it in its program, save it again and submit that"
+
+
+def damaged() -> UnreadableDocument:
+    """The error for an archive that is not what it should be."""
+    return UnreadableDocument("is damaged or cut off; open it in its program, save it again and submit that")
 
 
 class Archive:
@@ -26,27 +31,38 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, OSError) as error:
-            raise UnreadableDocument(_DAMAGED) from error
+            raise damaged() from error
         infos = self._zip.infolist()
         size = sum(info.file_size for info in infos if info.filename.lower().endswith(_TEXT_PARTS))
         if size > max_bytes:
             raise too_large(size, max_bytes)
-        self.names = tuple(info.filename for info in infos)
+        self.names: Collection[str] = dict.fromkeys(info.filename for info in infos)
 
-    def bytes(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes:
         """The member's content."""
         try:
             return self._zip.read(name)
         except KeyError as error:
-            raise UnreadableDocument(_DAMAGED) from error
+            raise damaged() from error
         except RuntimeError as error:
             raise ProtectedDocument("is protected by a password; remove it and submit again") from error
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
-            raise UnreadableDocument(_DAMAGED) from error
+            raise damaged() from error
 
     def text(self, name: str) -> str:
         """The member as text; Office writes UTF-8."""
-        return self.bytes(name).decode("utf-8-sig", "replace")
+        return self.read(name).decode("utf-8-sig", "replace")
+
+    def xml(self, name: str) -> ElementTree.Element:
+        """The member's root element."""
+        try:
+            return ElementTree.fromstring(self.read(name))  # noqa: S314 expat 2.4 and later bound the expansion of entities
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            raise damaged() from error
+
+    def texts(self) -> dict[str, bytes | str]:
+        """The members that may hold text, as they are."""
+        return {name: self.read(name) for name in self.names if name.endswith(_TEXT_PARTS)}
 
 
 def _compound_file(data: bytes) -> UnreadableDocument | ProtectedDocument:
@@ -55,11 +71,15 @@ def _compound_file(data: bytes) -> UnreadableDocument | ProtectedDocument:
     return UnreadableDocument("is an Office file of the old format; save it as DOCX or PPTX and submit that")
 
 
-def pack(archive: Archive, parts: Mapping[str, str]) -> bytes:
-    """A ZIP archive with the same members, those in ``parts`` with the text given there; not compressed."""
+def local_name(element: ElementTree.Element) -> str:
+    """The element's name without its namespace; "" for a comment."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def pack(members: Mapping[str, bytes | str]) -> bytes:
+    """A ZIP archive with these members, not compressed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
-        for name in dict.fromkeys(archive.names):
-            if name.endswith(_TEXT_PARTS):
-                packed.writestr(name, parts.get(name) or archive.bytes(name))
+        for name, content in members.items():
+            packed.writestr(name, content)
     return buffer.getvalue()

@@ -10,6 +10,7 @@ import kreuzberg as library
 from ..converted import Converted
 from .archive import Archive, pack
 from .kreuzberg import extract, title_of
+from .package import main_part, relations
 from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -17,15 +18,16 @@ _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.d
 #: kreuzberg 4.10 drops these elements, which join two words when they go. A tab with attributes is only a tab stop.
 _SPACE: Final = re.compile(r"<w:(?:tab\s*|ptab[^>]*|cr\s*)/>")
 _HYPHEN: Final = re.compile(r"<w:noBreakHyphen\s*/>")
-_PARTS: Final = re.compile(r"word/(document|footnotes|endnotes|comments)\d*\.xml")
+#: Parts that kreuzberg finds by their usual names only.
+_KINDS: Final = ("styles", "numbering", "footnotes", "endnotes", "comments")
 
 
 def convert_docx(data: bytes, max_bytes: int) -> Converted:
     """The body, tables, text boxes, footnotes and endnotes; a DOCX has no fixed pages."""
     archive = Archive(data, max_bytes)
-    parts = {name: _spelt_out(archive.text(name)) for name in archive.names if _PARTS.fullmatch(name)}
+    parts = {usual: _spelt_out(archive.text(name)) for usual, name in _parts(archive).items()}
     result = extract(
-        pack(archive, parts),
+        pack(archive.texts() | parts),
         _MIME,
         output_format="markdown",
         pages=library.PageConfig(extract_pages=True),
@@ -33,6 +35,13 @@ def convert_docx(data: bytes, max_bytes: int) -> Converted:
     # The pages' text has all notes and no backslashes; `content` loses a footnote that shares an endnote's number.
     text = "\n\n".join(page["content"] for page in result.pages or ()) or result.content
     return Converted(text, "markdown", title_of(result.metadata))
+
+
+def _parts(archive: Archive) -> dict[str, str]:
+    """The usual name of each part: the name that it has here."""
+    main = main_part(archive)
+    related = {each.kind: each.target for each in relations(archive, main) if each.target in archive.names}
+    return {"word/document.xml": main} | {f"word/{kind}.xml": related[kind] for kind in _KINDS if kind in related}
 
 
 def _spelt_out(xml: str) -> str:

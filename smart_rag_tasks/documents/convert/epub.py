@@ -12,13 +12,12 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
-from ...errors import ProtectedDocument, UnreadableDocument
+from ...errors import ProtectedDocument
 from ..converted import Converted
 from ..encoding import decode
-from .archive import Archive
+from .archive import Archive, damaged, local_name
 from .html import markdown_of
 
-_DAMAGED: Final = "is damaged or not an EPUB; open it in its program, save it again and submit that"
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 #: Obfuscated fonts are listed there too and keep no one from reading.
 _FONTS: Final = (".ttf", ".otf", ".woff", ".woff2")
@@ -28,30 +27,29 @@ def convert_epub(data: bytes, max_bytes: int) -> Converted:
     """The chapters in the book's reading order."""
     archive = Archive(data, max_bytes)
     package = _package_path(archive)
-    root = _xml(archive, package)
+    root = archive.xml(package)
     chapters = list(_chapters(root, posixpath.dirname(package)))
     _refuse_encrypted(archive, chapters)
-    title = next((element.text or "" for element in root.iter() if _local(element) == "title"), "")
-    names = set(archive.names)
-    texts = [markdown_of(decode(archive.bytes(name), "utf-8"))[0] for name in chapters if name in names]
+    title = next((element.text or "" for element in root.iter() if local_name(element) == "title"), "")
+    texts = [markdown_of(decode(archive.read(name), "utf-8"))[0] for name in chapters if name in archive.names]
     if not texts:
-        raise UnreadableDocument(_DAMAGED)
+        raise damaged()
     return Converted("\n\n".join(text.strip() for text in texts), "markdown", title)
 
 
 def _package_path(archive: Archive) -> str:
-    root = _xml(archive, "META-INF/container.xml")
-    path = next((element.get("full-path") for element in root.iter() if _local(element) == "rootfile"), None)
+    root = archive.xml("META-INF/container.xml")
+    path = next((element.get("full-path") for element in root.iter() if local_name(element) == "rootfile"), None)
     if not path:
-        raise UnreadableDocument(_DAMAGED)
+        raise damaged()
     return path
 
 
 def _chapters(package: ElementTree.Element, folder: str) -> Iterator[str]:
     """Archive names of the documents in the spine."""
-    items = {element.get("id"): element for element in package.iter() if _local(element) == "item"}
+    items = {element.get("id"): element for element in package.iter() if local_name(element) == "item"}
     for reference in package.iter():
-        item = items.get(reference.get("idref")) if _local(reference) == "itemref" else None
+        item = items.get(reference.get("idref")) if local_name(reference) == "itemref" else None
         if item is not None and "html" in item.get("media-type", ""):
             yield _member(folder, item.get("href", ""))
 
@@ -65,20 +63,8 @@ def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:
         return
     encrypted = {
         _member("", element.get("URI", ""))
-        for element in _xml(archive, _ENCRYPTION).iter()
-        if _local(element) == "CipherReference"
+        for element in archive.xml(_ENCRYPTION).iter()
+        if local_name(element) == "CipherReference"
     }
     if encrypted.intersection(chapters):
         raise ProtectedDocument("is protected (DRM); submit a copy without protection")
-
-
-def _xml(archive: Archive, name: str) -> ElementTree.Element:
-    try:
-        return ElementTree.fromstring(archive.bytes(name))  # noqa: S314 expat 2.4 and later bound the expansion of entities
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise UnreadableDocument(_DAMAGED) from error
-
-
-def _local(element: ElementTree.Element) -> str:
-    """The element's name without its namespace; "" for a comment."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

@@ -8,22 +8,24 @@ from typing import Final
 import kreuzberg as library
 
 from ..converted import Converted
-from .archive import Archive, pack
+from .archive import Archive, local_name, pack
 from .kreuzberg import extract, title_of
+from .package import main_part, relations, relations_part
 from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
 #: Noncharacters that no text has (Unicode 23.7), around a slide's number.
 _MARK: Final = "\n\n\U0001fffe{page_num}\U0001ffff\n\n"
+#: Folders whose parts get other names.
+_RENAMED: Final = ("ppt/slides/", "ppt/notesSlides/")
 _SLIDE: Final = re.compile("\U0001fffe(\\d+)\U0001ffff")
-_PARTS: Final = re.compile(r"ppt/(slides|notesSlides)/[^/]+\.xml")
 
 
 def convert_pptx(data: bytes, max_bytes: int) -> Converted:
     """Titles, text, tables and speaker notes, slide by slide."""
     archive = Archive(data, max_bytes)
-    packed = pack(archive, {name: hidden_in(archive.text(name)) for name in archive.names if _PARTS.fullmatch(name)})
+    packed = pack(_by_place(archive))
     title = ""
     slides: dict[int, str] = {}
     # Markdown has the titles as headings, plain text the speaker notes as well.
@@ -38,6 +40,26 @@ def convert_pptx(data: bytes, max_bytes: int) -> Converted:
         for number, text in _by_slide(result.content):
             slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else text
     return _joined(slides, title)
+
+
+def _by_place(archive: Archive) -> dict[str, bytes | str]:
+    """The parts, each slide and its notes with its place in their names: kreuzberg goes by these alone."""
+    main = main_part(archive)
+    parts = {name: content for name, content in archive.texts().items() if not name.startswith(_RENAMED)}
+    parts.pop(relations_part(main), None)
+    for place, slide in enumerate(_slides(archive, main), 1):
+        parts[f"ppt/slides/slide{place}.xml"] = hidden_in(archive.text(slide))
+        for relation in relations(archive, slide):
+            if relation.kind == "notesSlide":
+                parts[f"ppt/notesSlides/notesSlide{place}.xml"] = hidden_in(archive.text(relation.target))
+    return parts
+
+
+def _slides(archive: Archive, main: str) -> list[str]:
+    """The parts of the slides in the order in which they are shown."""
+    targets = {relation.id: relation.target for relation in relations(archive, main) if relation.kind == "slide"}
+    listed = (element.attrib for element in archive.xml(main).iter() if local_name(element) == "sldId")
+    return [targets.get(id_, "") for each in listed for name, id_ in each.items() if name.endswith("}id")]
 
 
 def _by_slide(content: str) -> list[tuple[int, str]]:
