@@ -156,6 +156,11 @@ def test_exponents_and_escapes_are_read_as_they_are_meant(tmp_path: Path) -> Non
     assert re.search(r"\| x86_64 \* 2 +\| c:\\_d\|e +\|", text)
 
 
+def test_a_table_in_a_table_has_no_backslashes(tmp_path: Path) -> None:
+    page = "<table><tr><td>outer</td><td><table><tr><td>one</td><td>two</td></tr></table></td></tr></table>"
+    assert re.search(r"\| outer +\| \| one +\| two +\|", text_of(parse(write(tmp_path / "page.html", page))))
+
+
 def test_no_word_of_a_thousand_random_pages_is_lost() -> None:
     rnd = random.Random(5)
     tags = [*"pbia", "div", "h1", "h3", "ul", "ol", "li", "table", "tr", "td", "th", "caption", "code", "pre", "dl"]

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..converted import Converted
 from ..encoding import decode
-from .kreuzberg import extract
+from .kreuzberg import extract, unescaped
 from .stand_ins import hidden
 
 #: Content that is not text of the page.
@@ -221,7 +221,8 @@ def markdown_of(html: str) -> tuple[str, str]:
     page, title = cut(html)
     # HTML's own declaration keeps kreuzberg from guessing the encoding.
     whole = f'<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>{page}</body></html>'
-    return extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content, title
+    markdown = extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content
+    return unescaped(markdown), title
 
 
 def convert_html(data: bytes, max_bytes: int) -> Converted:

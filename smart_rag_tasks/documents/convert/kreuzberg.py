@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import kreuzberg as library
@@ -43,3 +44,8 @@ def _ours(error: Exception) -> DocumentError:
 def title_of(metadata: dict[str, Any]) -> str:
     """The title that the metadata has, as it stands."""
     return str(metadata.get("title") or "")
+
+
+def unescaped(markdown: str) -> str:
+    """Markdown without the backslashes that kreuzberg puts before punctuation, as before the ``|`` of inner tables."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)

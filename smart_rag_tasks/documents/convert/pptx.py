@@ -9,7 +9,7 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, local_name, pack
-from .kreuzberg import extract, title_of
+from .kreuzberg import extract, title_of, unescaped
 from .package import main_part, relations, relations_part
 from .stand_ins import hidden_in
 
@@ -38,7 +38,7 @@ def convert_pptx(data: bytes, max_bytes: int) -> Converted:
         )
         title = title_of(result.metadata)
         for number, text in _by_slide(result.content):
-            slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else text
+            slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else unescaped(text)
     return _joined(slides, title)
 
 
