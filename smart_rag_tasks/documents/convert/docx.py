@@ -19,7 +19,7 @@ _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.d
 _SPACE: Final = re.compile(r"<w:(?:tab\s*|ptab[^>]*|cr\s*)/>")
 _HYPHEN: Final = re.compile(r"<w:noBreakHyphen\s*/>")
 #: Parts that kreuzberg finds by their usual names only.
-_KINDS: Final = ("styles", "numbering", "footnotes", "endnotes", "comments")
+_KINDS: Final = ("styles", "numbering", "footnotes", "endnotes")
 
 
 def convert_docx(data: bytes, max_bytes: int) -> Converted:
