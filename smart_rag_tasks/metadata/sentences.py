@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from unicodedata import normalize
 
 from sentencex import segment
 
 #: Characters; a "sentence" over it (a table, a log, minified code) is cut, so that later steps stay linear.
 MAX_SENTENCE: Final = 600
 
+#: Accents and voicing marks that are written apart from their letters (Unicode's decomposed form).
+_ACCENTS: Final = re.compile("[\u0300-\u036f\u3099\u309a]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
@@ -22,8 +25,9 @@ _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s
 
 
 def clean(text: str) -> str:
-    """The text without NUL and lone surrogates, which the libraries refuse."""
-    return _SURROGATES.sub(" ", text)
+    """The text without NUL and lone surrogates, which the libraries refuse; letters and their accents composed."""
+    text = _SURROGATES.sub(" ", text)
+    return text if text.isascii() or not _ACCENTS.search(text) else normalize("NFC", text)
 
 
 def split(text: str, language: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any, Final
+from unicodedata import category
 
 from .kept import SIZE, Kept
 from .lexicon import (
@@ -56,7 +57,10 @@ _NUMERIC: Final = re.compile(r"[\d.,:/%+\-]+(?:st|nd|rd|th|s|k|m|mb|gb|kb|ms|km|
 _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 #: Characters that no space stands beside.
 _WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef“”‘’…—]")
+#: Scripts with spaces between clauses only (Thai, Lao, Tibetan, Burmese, Khmer): each is taken for one word.
+_UNSPACED: Final = re.compile("[\u0e00-\u109f\u1780-\u17ff]")
 _JOINERS: Final = frozenset("-–·‐")
+_ZERO_WIDTH_JOINERS: Final = frozenset("\u200c\u200d")
 
 #: Tags of jieba's dictionary for names: persons, places, organizations, others.
 NAME_TAGS: Final = frozenset({"nr", "nrt", "nrfg", "ns", "nt", "nz"})
@@ -90,10 +94,24 @@ def _between_spaces(language: str) -> Kept[str, list[Word]]:
     words = _latin_words(language)
 
     def split(token: str) -> list[Word]:
-        texts = [token] if token.isalnum() else _LATIN.findall(token)
-        return [words[text] for text in texts]
+        if token.isalnum():
+            return [words[token]]
+        return [words[token[found.start() : found.end()]] for found in _LATIN.finditer(_marks_as_letters(token))]
 
     return Kept(split)
+
+
+def _marks_as_letters(token: str) -> str:
+    """The token with "x" for a letter's combining marks (and the joiner after them), which ``\\w`` does not match."""
+    if token.isascii():
+        return token
+    letters = ""
+    on_letter = marked = False
+    for char in token:
+        marked = on_letter and (category(char) in ("Mn", "Mc") or (marked and char in _ZERO_WIDTH_JOINERS))
+        on_letter = marked or char.isalpha()
+        letters += "x" if marked else char
+    return letters
 
 
 @lru_cache(maxsize=4)
@@ -110,6 +128,9 @@ def _latin_word(text: str, language: str) -> Word:
         return Word(text, lower, WEAK)
     if not lower[0].isalpha() and _NUMERIC.fullmatch(lower):
         return Word(text, lower, NUMBER)
+    if len(lower) > 1 and _UNSPACED.match(lower):
+        short = len(lower) <= _MAX_WORD
+        return Word(text, lower, CONTENT, opens=short, closes=short, parts=True, topical=short)
     if not 1 < len(lower) <= _MAX_WORD or lower in english_stop() or language in function_words().get(lower, ()):
         return Word(text, lower, STOP, named=named)
     key = singular(lower)

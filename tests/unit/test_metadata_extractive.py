@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,40 @@ def test_keywords_hold_no_function_words_at_their_edges() -> None:
             assert keyword[-1] not in "的了和与在是"
 
 
+@pytest.mark.parametrize(
+    ("text", "keyword"),
+    [
+        ("यहाँ पुराना किला, संसद भवन।", "संसद भवन"),
+        ("கடற்கரை, தமிழ்நாட்டின் தலைநகரம்.", "தமிழ்நாட்டின் தலைநகரம்"),
+        ("ශ්\u200dරී ලංකාව, කොළඹ.", "ශ්\u200dරී ලංකාව"),
+        ("Сгорел за\u0301мок.", "Сгорел за\u0301мок"),
+        ("ประเทศไทย มีประชากรจำนวนมาก", "มีประชากรจำนวนมาก"),
+    ],
+)
+def test_combining_marks_belong_to_the_letters_before_them(text: str, keyword: str) -> None:
+    assert keyword in metadata_of(text).keywords
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Le château de Versailles est une ancienne résidence royale. Il attire chaque été des visiteurs.",
+        "Die Brücke über den Rhein wurde im Jahr 1874 gebaut und ist für Züge gesperrt.",
+        "Hà Nội là thủ đô của nước Việt Nam và có nhiều hồ nước.",
+        "東京タワーのガイドブック。",
+    ],
+)
+def test_decomposed_accents_change_nothing(text: str) -> None:
+    assert metadata_of(text) == metadata_of(unicodedata.normalize("NFD", text))
+
+
+def test_a_clause_without_spaces_is_a_summary_but_no_keyword() -> None:
+    clause = "กรุงเทพมหานครเป็นเมืองหลวงและนครที่มีประชากรมากที่สุดของประเทศไทย"
+    metadata = metadata_of(clause)
+
+    assert (clause, ()) == (metadata.summary, metadata.keywords)
+
+
 def test_markdown_is_read_without_its_marks() -> None:
     metadata = metadata_of(
         "# Retries\n\n- Time-outs are retried\n- Lost connections are retried\n\n| a | b |\n|---|---|\n"
@@ -193,6 +228,7 @@ ALPHABETS = [
     "\ud800\udfff\x00\ufffe",
     "éüßñøæ Ünïcödé' ’s",
     "а б в г д е ж\u0301",
+    "ทั้งที่มีน้ำ สระ दिल्ली की ශ්\u200dරී .-",
 ]
 
 
