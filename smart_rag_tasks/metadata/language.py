@@ -47,6 +47,8 @@ _KANA: Final = re.compile("[\u3041-\u309f\u30a1-\u30fa]")
 #: Function words that a text must have for a language other than English, and their share of its words.
 _FEWEST_HITS: Final = 2
 _SHARE: Final = 0.12
+#: Of languages that a text has equally many words of ("la" is a word of six) the first of these.
+_WIDESPREAD: Final = ("en", "fr", "es", "pt", "it", "de")
 #: A letter of the scripts below.
 _NEITHER: Final = re.compile("[\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af]")
 #: A letter of any script but Latin.
@@ -137,7 +139,8 @@ def _latin(text: str) -> str:
     if not score:
         return "en" if plain else ""
     hits = max(score.values())
-    best = "en" if score["en"] == hits else max(code for code, count in score.items() if count == hits)
-    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words) or score["en"] == hits):
+    equal = [code for code, count in score.items() if count == hits]
+    best = next((code for code in _WIDESPREAD if code in equal), max(equal))
+    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words)):
         return "en" if plain else ""
     return best
