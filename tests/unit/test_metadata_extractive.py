@@ -301,7 +301,7 @@ def test_no_thread_is_started() -> None:
 
 def test_the_fingerprint_is_stable() -> None:
     assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
-    assert ExtractiveGenerator().fingerprint.startswith("extractive-3-")
+    assert ExtractiveGenerator().fingerprint.startswith("extractive-4-")
 
 
 def test_words_that_come_back_stay_known_and_the_others_are_forgotten() -> None:
