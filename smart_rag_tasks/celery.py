@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
+from billiard.util import _run_after_forkers  # type: ignore[attr-defined]  # the stubs leave it out
 from celery import Celery
 from kombu.utils.objects import cached_property
 
@@ -35,3 +37,15 @@ app = Application("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTas
 app.loader.override_backends = BACKENDS
 app.config_from_object(configuration())
 app.steps["consumer"].add(SweepTimer)
+
+
+def _forget_connections() -> None:
+    """In the child of a server that forks after it has spoken to Redis: the sockets are its parent's.
+
+    Celery's own hooks do this where billiard forks, not where ``os.fork`` does; the backend has none.
+    """
+    _run_after_forkers()
+    vars(app).update(_local=threading.local(), _backend_cache=None)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
