@@ -34,6 +34,9 @@ RENAMED = {
 _REDIS = ("redis", "rediss", "redis+socket", "sentinel")
 _OTHERS = {"broker": ("amqp", "amqps", "pyamqp"), "rq": ("unix",)}
 
+#: Between two URLs of a list: a ``;`` may stand in a password, too.
+_NEXT_URL = re.compile(r";(?=[\w+.-]+://)")
+
 #: A password among a URL's parameters.
 _SECRET_PARAMETER = re.compile(r"([?&;][^=&;]*(?:passw|pwd|secret|token)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
@@ -168,7 +171,7 @@ class Settings(BaseSettings):
     def _known_place(cls, value: str, info: ValidationInfo) -> str:
         """URLs that a transport can be made of; several Sentinels are separated by ``;``."""
         schemes = (*_REDIS, *_OTHERS.get(str(info.field_name), ()))
-        for url in value.split(";") if value else ():
+        for url in _NEXT_URL.split(value) if value else ():
             if url.partition("://")[0].strip().lower() not in schemes or "://" not in url:
                 raise ValueError(f"use {', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://…")
             try:
@@ -243,7 +246,7 @@ class Settings(BaseSettings):
 
 def mask(url: str) -> str:
     """The URL, or each of several separated by ``;``, with its passwords replaced by ``***``."""
-    return _SECRET_PARAMETER.sub(r"\1***", ";".join(map(_without_password, url.split(";"))))
+    return _SECRET_PARAMETER.sub(r"\1***", ";".join(map(_without_password, _NEXT_URL.split(url))))
 
 
 def _without_password(url: str) -> str:

@@ -58,6 +58,7 @@ def test_a_name_that_is_not_read_any_more_is_refused_in_the_env_file_too(
     [
         ("redis://h:1/0", "redis://h:1/0"),
         ("redis://u:p@ss@h/0", "redis://u:***@h/0"),
+        ("redis://:a;b@h/0", "redis://:***@h/0"),
         ("sentinel://:pw1@h:1/0;sentinel://:pw2@h:2/0", "sentinel://:***@h:1/0;sentinel://:***@h:2/0"),
         ("redis://h/0?password=p&db=1", "redis://h/0?password=***&db=1"),
         ("postgresql://u@h/d?a=b&sslpassword=p", "postgresql://u@h/d?a=b&sslpassword=***"),
