@@ -18,7 +18,7 @@ from .announcements import deliver_ending, send_callback, send_result, settle, t
 from .base_task import BaseTask
 from .celery import app
 from .dispatch import enter, submit
-from .errors import InvalidChunks, InvalidInput, StoreUnavailable
+from .errors import InvalidChunks, InvalidInput, StoreUnavailable, TransientError
 from .models import Json, Lane
 from .stages import delivery, files, generation, planning, rescan, single
 from .stages.environment import Environment, environment
@@ -149,11 +149,7 @@ def _replace(task: Task[Any, Any], signature: Signature[Any]) -> Any:
 
 def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any, lane: str, force: bool) -> str:
     """The worker's first act for a producer without the store: the same write that `apply_async` makes."""
-    if chunks is not None and message_size(chunks) > env.settings.max_message_bytes:
-        raise InvalidChunks(
-            f"chunks: more than {env.settings.max_message_bytes:,} bytes in a message;"
-            " submit where the store can be reached, or hand over a file"
-        )
+    _check_size(env, "chunks", chunks)
     admission = submit(
         env.store,
         env.settings,
@@ -167,6 +163,14 @@ def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any
     )
     task.request.callbacks = None  # they are stored now, and fire at the true end
     return admission.run_id
+
+
+def _check_size(env: Environment, name: str, chunks: Any) -> None:
+    if message_size(chunks) > env.settings.max_message_bytes:
+        raise InvalidChunks(
+            f"{name}: more than {env.settings.max_message_bytes:,} bytes in a message;"
+            " submit where the store can be reached, or hand over a file"
+        )
 
 
 def message_size(chunks: Any) -> int:
@@ -265,15 +269,21 @@ def deliver_outbox(self: Task[Any, Any]) -> None:
 @app.task(bind=True, name=names.GENERATE_METADATA_FOR_CHUNK, **_PATIENT, **_COUNTED)
 def generate_metadata_for_chunk(self: Task[Any, Any], chunk_id: str, chunk_text: str | None, document_id: str) -> Json:
     """Metadata of one chunk, stored beside its document's others; returns it with ``status``."""
-    return single.generate_one(environment(), document_id, chunk_id, chunk_text, again=_again(self))
+    try:
+        return single.generate_one(environment(), document_id, chunk_id, chunk_text, again=_again(self))
+    except StoreUnavailable:
+        raise
+    except TransientError as error:  # the store counts the tries
+        raise self.retry(exc=error, countdown=error.retry_after, max_retries=None) from None
 
 
 @app.task(bind=True, name=names.BATCH_METADATA_GENERATION, **_PATIENT)
 def batch_metadata_generation(self: Task[Any, Any], chunk_data_list: list[Json]) -> Json:
     """Add chunks (``chunk_id``, ``text``, ``document_id``) to their documents; one run a document is submitted."""
     env = environment()
+    _check_size(env, "chunk_data_list", chunk_data_list)
     runs = {
         document_id: submit(env.store, env.settings, document_id, chunks, additive=True).run_id
-        for document_id, chunks in single.by_document(chunk_data_list).items()
+        for document_id, chunks in single.by_document(chunk_data_list, env.settings).items()
     }
     return {"batch_id": self.request.id, "task_count": len(chunk_data_list), "status": "submitted", "runs": runs}

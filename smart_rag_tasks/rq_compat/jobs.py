@@ -133,7 +133,7 @@ def batch_metadata_generation(chunk_data_list: list[Json]) -> Json:
     env = environment()
     runs = {
         document_id: submit(env.store, env.settings, document_id, chunks, additive=True).run_id
-        for document_id, chunks in single.by_document(chunk_data_list).items()
+        for document_id, chunks in single.by_document(chunk_data_list, env.settings).items()
     }
     return {"task_count": len(chunk_data_list), "status": "submitted", "runs": runs}
 

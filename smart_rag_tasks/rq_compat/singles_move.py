@@ -73,7 +73,7 @@ def _chunks_of_documents(env: Environment, item: Item) -> None:
     given = item.kwargs.get("chunk_data_list", item.args[0] if item.args else None)
     runs = {
         document_id: submit(env.store, env.settings, document_id, chunks, additive=True).run_id
-        for document_id, chunks in by_document(given).items()
+        for document_id, chunks in by_document(given, env.settings).items()
     }
     pipelines.store_result(
         item.id, {"batch_id": item.id, "task_count": len(given or ()), "status": "submitted", "runs": runs}

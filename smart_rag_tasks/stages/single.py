@@ -6,9 +6,11 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from ..errors import InvalidChunks, RateLimited, TransientError, UnknownDocument
+from ..errors import InvalidChunks, TransientError, UnknownDocument
 from ..metadata import cache_key, compose_context
 from ..models import Chunk, ChunkFailure, ChunkState, DocumentContext, Json
+from ..reliability.retry import delay_before_retry
+from ..settings import Settings
 from ..store import batches, singles
 from ..store.rows import chunk_of, metadata_to_json
 from .calling import call
@@ -17,8 +19,11 @@ from .generation import PROCESS_DIED, process_died
 from .validation import valid_chunks, valid_document_id
 
 
-def by_document(chunk_data_list: object) -> dict[str, list[Json]]:
-    """The chunks of each document; every item needs ``chunk_id``, ``text`` and ``document_id``."""
+def by_document(chunk_data_list: object, settings: Settings) -> dict[str, tuple[Chunk, ...]]:
+    """The chunks of each document; every item needs ``chunk_id``, ``text`` and ``document_id``.
+
+    Raises InvalidInput for one that cannot be taken: nothing of the others is stored then.
+    """
     if not isinstance(chunk_data_list, (list, tuple)):
         raise InvalidChunks(f"chunk_data_list: must be a list of dicts, not {type(chunk_data_list).__name__}")
     documents: dict[str, list[Json]] = defaultdict(list)
@@ -26,15 +31,18 @@ def by_document(chunk_data_list: object) -> dict[str, list[Json]]:
         if not isinstance(item, dict) or "document_id" not in item:
             raise InvalidChunks(f"chunk_data_list[{index}]: must be a dict with chunk_id, text and document_id")
         documents[valid_document_id(item["document_id"])].append(item)
-    return dict(documents)
+    return {
+        name: valid_chunks(items, max_chars=settings.max_chunk_chars, max_chunks=settings.max_chunks)
+        for name, items in documents.items()
+    }
 
 
 def generate_one(env: Environment, document_id: object, chunk_id: object, text: object, *, again: bool = False) -> Json:
     """Store the chunk first, then generate and store its metadata; with ``text`` None, of the chunk that is stored.
 
     Returns ``chunk_id``, ``document_id``, ``status`` (``completed`` or ``failed``), and ``result`` or ``error``.
-    Raises TransientError for what is worth repeating. ``again``: an earlier try may have died of it, so this one is
-    marked first, and the chunk is put aside after ``max_attempts`` of them.
+    Raises TransientError for what is worth repeating, after ``retry_after`` seconds. ``again``: an earlier try may
+    have died of it, so this one is marked first, and the chunk is put aside after ``max_attempts`` of them.
     """
     name = valid_document_id(document_id)
     row = _stored(env, name, chunk_id, text)
@@ -62,6 +70,7 @@ def generate_one(env: Environment, document_id: object, chunk_id: object, text: 
         "error": "",
         "traceback": "",
         "marks": 0,
+        "attempts": 0,
     }
     with env.store.write() as connection:
         singles.write(connection, name, row.chunk_id, chunk.text, values)
@@ -94,18 +103,22 @@ def _quarantined(env: Environment, row: Any) -> ChunkFailure | None:
 
 
 def _failed(env: Environment, row: Any, failure: ChunkFailure) -> Json:
-    if failure.kind == RateLimited.__name__:
-        raise RateLimited(failure.message, retry_after=failure.retry_after)
-    if failure.transient:
-        raise TransientError(f"{failure.kind}: {failure.message}", retry_after=failure.retry_after)
-    died = failure.kind == PROCESS_DIED
+    attempts = 1 + (row.attempts if row.state == ChunkState.PENDING else 0)
+    delay = delay_before_retry(failure, attempts)
+    if delay is not None:
+        state = ChunkState.PENDING
+    else:
+        state = ChunkState.QUARANTINED if failure.kind == PROCESS_DIED else ChunkState.FAILED
     values = {
-        "state": (ChunkState.QUARANTINED if died else ChunkState.FAILED).value,
+        "state": state.value,
         "marks": 0,
+        "attempts": attempts,
         "error_kind": failure.kind,
         "error": failure.message,
         "traceback": failure.traceback,
     }
     with env.store.write() as connection:
         singles.write(connection, row.document_id, row.chunk_id, row.text, values)
+    if delay is not None:
+        raise TransientError(f"{failure.kind}: {failure.message}", retry_after=delay)
     return {"status": "failed", "error": f"{failure.kind}: {failure.message}"}

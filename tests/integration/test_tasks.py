@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from celery import Celery
 from stack import Stack, chunks_of, wait_until
+from testing_generators import read
 
 from smart_rag_tasks import Client, app, document_processor, process_document_pipeline
 from smart_rag_tasks.document_processor import DocumentProcessor
 from smart_rag_tasks.errors import InvalidInput
+from smart_rag_tasks.tasks import generate_metadata_for_chunk
 
 
 @pytest.fixture
@@ -95,6 +97,22 @@ def test_a_list_of_chunks_of_several_documents(producer: Celery, document_id: st
     for document, run_id in answer["runs"].items():
         assert "completed" == Client().result(run_id, timeout=20).final_status
         assert 3 == len(Client().document(document)["chunks"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [({"text": " "}, "text: is empty"), ({"text": "x" * 99_000, "many": 20}, "more than 1,000,000 bytes")],
+)
+def test_a_list_with_something_wrong_is_refused_as_a_whole(
+    producer: Celery, document_id: str, bad: dict[str, Any], said: str
+) -> None:
+    good = {"chunk_id": "c", "text": "good", "document_id": f"{document_id}-good"}
+    wrong = [{"chunk_id": f"c{n}", "document_id": f"{document_id}-bad", **bad} for n in range(bad.get("many", 1))]
+    result = producer.send_task("batch_metadata_generation", args=[[good, *wrong]], queue="metadata_queue")
+
+    with pytest.raises(Exception, match=said):
+        result.get(timeout=20)
+    assert f"{document_id}-good" not in Client().document_ids()
 
 
 def test_the_stages_chained_by_hand(live: Stack, document_id: str) -> None:
@@ -309,3 +327,24 @@ def test_no_text_in_what_is_published(live: Stack, document_id: str) -> None:
     assert any(document_id.encode() in command for command in monitor)
     assert not any(secret.encode() in command for command in monitor)
     assert app.conf.task_serializer == "json"
+
+
+def test_one_chunk_is_tried_again_as_its_error_deserves(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack()
+    stack.ledger_generator()
+    stack.start_worker()
+
+    slow = generate_metadata_for_chunk.delay("c1", "transient:1 of service", "single")
+    broken = generate_metadata_for_chunk.delay("c2", "raise:always and again", "single")
+    wrong = generate_metadata_for_chunk.delay("c3", "wrong: for ever", "single")
+
+    assert "completed" == slow.get(timeout=30)["status"]
+    assert ("failed", "RuntimeError: this chunk was told to raise") == tuple(
+        broken.get(timeout=30)[name] for name in ("status", "error")
+    )
+    assert "failed" == wrong.get(timeout=30)["status"]
+    tries = read(stack.ledger)
+    assert [2, 3, 1] == [tries["single", name] for name in ("c1", "c2", "c3")]
+
+    broken_again = generate_metadata_for_chunk.delay("c2", "raise:4 and again", "single")
+    assert "completed" == broken_again.get(timeout=30)["status"]
