@@ -5,7 +5,9 @@ Each command lives in a module beside this one and is imported when it is called
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -82,4 +84,5 @@ def rag() -> None:
 
 def main() -> None:
     """The program ``smart-rag-tasks``."""
+    sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
     rag(prog_name="smart-rag-tasks")

@@ -74,13 +74,10 @@ class Job:
         from ..client import Client
         from ..processes import Supervisor
         from ..settings import get_settings
-        from ..sinks import load_sink
-        from ..stages.environment import generator
+        from ..stages.environment import plugged_in
         from . import launch
 
-        generator(get_settings().generator, get_settings().generator_options)  # a wrong name is an error here
-        if get_settings().sink:
-            load_sink(get_settings().sink)  # so is one here
+        plugged_in(get_settings())  # a wrong name is an error here
         with ExitStack() as stack:
             settings = stack.enter_context(launch.redis_for(get_settings()))
             settings = launch.quick_shutdown(settings)

@@ -21,8 +21,10 @@ def up_command(store: str | None, workers: int | None, generator: str | None, fl
     from ..names import RESERVED_QUEUES
     from ..processes import Process, Supervisor
     from ..settings import get_settings, mask
+    from ..stages.environment import plugged_in
     from . import launch
 
+    plugged_in(get_settings())  # a wrong name is an error here, not again and again in every worker
     with launch.redis_for(get_settings()) as settings:
         click.echo(f"Redis {mask(settings.broker_url)}, store {mask(settings.store_url)}", err=True)
         processes = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]

@@ -22,6 +22,7 @@ from ..errors import BrokerUnreachable, InvalidSettings, SmartRagError, StoreUna
 from ..models import Json
 from ..names import QUEUES
 from ..settings import Settings
+from ..sinks import find_sink
 from ..store import Store, observed
 from ..store.migrate import HEAD, revision
 from . import workers
@@ -157,6 +158,8 @@ def beat_age(app: Celery) -> float | None:
 
 def sinks(subject: Subject) -> str:
     """What has to leave the store (vector store, callbacks, results) leaves it in time."""
+    if subject.settings.sink:
+        find_sink(subject.settings.sink)
     now = time.time()
     with subject.store.read() as connection:
         rows = observed.outbox_lag(connection)

@@ -31,7 +31,7 @@ from ..celery import app
 from ..errors import BrokerUnreachable
 from ..names import QUEUES, SWEEP
 from ..settings import get_settings
-from ..stages.environment import generator
+from ..stages.environment import plugged_in
 from ..store import Store
 from .queues import LEGACY_FUNCTIONS, connect, send
 
@@ -182,7 +182,7 @@ def preload() -> None:
     import_module("smart_rag_tasks.rq_compat.jobs")
     app.backend  # noqa: B018 - made here, connected in the work horse
     Store(settings.store_url).close()  # the same for the database's driver
-    made = generator(settings.generator, settings.generator_options)
+    made = plugged_in(settings)
     getattr(made, "warm_up", lambda: None)()
 
 

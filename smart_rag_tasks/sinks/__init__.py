@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import InvalidSettings
 from ..models import Json
 
-__all__ = ["SINK_BATCH", "VectorStore", "load_sink"]
+__all__ = ["SINK_BATCH", "VectorStore", "find_sink", "load_sink"]
 
 #: Records in one call of a sink.
 SINK_BATCH = 256
@@ -26,16 +27,28 @@ class VectorStore(Protocol):
         """Forget chunks; None: all of the document's."""
 
 
-@cache
-def load_sink(spec: str) -> VectorStore:
-    """The sink that ``module:attribute`` names: an object, or a class or function that makes one without arguments."""
+def find_sink(spec: str) -> Any:
+    """What ``module:attribute`` names, imported; raises InvalidSettings. Nothing is made: its server may be away."""
     module, _, attribute = spec.partition(":")
     try:
         found: Any = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidSettings(f"SMART_RAG_SINK: {spec!r} cannot be loaded ({error}); use module:attribute") from None
+    if inspect.isclass(found) or not callable(found):
+        _check_methods(spec, found)
+    return found
+
+
+@cache
+def load_sink(spec: str) -> VectorStore:
+    """The sink that ``module:attribute`` names: an object, or a class or function that makes one without arguments."""
+    found = find_sink(spec)
     sink: VectorStore = found() if callable(found) else found
+    _check_methods(spec, sink)
+    return sink
+
+
+def _check_methods(spec: str, sink: object) -> None:
     for name in ("upsert", "delete"):
         if not callable(getattr(sink, name, None)):
             raise InvalidSettings(f"SMART_RAG_SINK: {spec} has no method {name}(); see docs/howto/sinks.md")
-    return sink

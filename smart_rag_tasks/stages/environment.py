@@ -6,10 +6,12 @@ import json
 import os
 from dataclasses import dataclass, field
 
+from ..errors import InvalidSettings
 from ..metadata import load_generator
 from ..metadata.generator import MetadataGenerator
 from ..models import Json
 from ..settings import Settings, get_settings
+from ..sinks import find_sink
 from ..store import Store, open_store
 
 
@@ -38,6 +40,16 @@ def generator(spec: str, options: Json) -> MetadataGenerator:
     if key not in _generators:
         _generators[key] = load_generator(spec, options)
     return _generators[key]
+
+
+def plugged_in(settings: Settings) -> MetadataGenerator:
+    """The settings' generator; raises InvalidSettings if it cannot be made, or the sink not be imported."""
+    if settings.sink:
+        find_sink(settings.sink)
+    try:
+        return generator(settings.generator, settings.generator_options)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"SMART_RAG_GENERATOR: {error}") from None
 
 
 _current: tuple[int, Environment] | None = None

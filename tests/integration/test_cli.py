@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,10 +100,25 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str,
     assert "Traceback" not in done.stderr
 
 
-def test_a_sink_that_cannot_be_loaded_is_an_error_before_anything_starts(folder: Path) -> None:
-    done = cli(folder, "run", "docs", SMART_RAG_SINK="nomodule:x")
+@pytest.mark.parametrize("command", [("run", "docs"), ("up",)])
+@pytest.mark.parametrize(("name", "value"), [("SMART_RAG_SINK", "nosuch:Sink"), ("SMART_RAG_GENERATOR", "nosuch")])
+def test_a_sink_or_generator_that_is_not_there_starts_nothing(
+    folder: Path, command: tuple[str, ...], name: str, value: str
+) -> None:
+    done = cli(folder, *command, **{name: value})
     assert 2 == done.returncode
-    assert "SMART_RAG_SINK: 'nomodule:x' cannot be loaded" in done.stderr
+    assert done.stderr.startswith(f"Error: {name}: ")
+    assert 1 == done.stderr.count("\n")
+    assert "nosuch" in done.stderr
+
+
+def test_a_sink_in_the_current_folder_is_found_by_the_installed_program(folder: Path) -> None:
+    shutil.copy(TESTS / "file_sink.py", folder)
+    env = os.environ | {"SMART_RAG_SINK": "file_sink:FileSink", "FILE_SINK": str(folder / "fed")}
+    program = str(Path(sys.executable).with_name("smart-rag-tasks"))
+    done = subprocess.run([program, "run", "docs"], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    assert 0 == done.returncode, done.stderr
+    assert (folder / "fed").exists()
 
 
 def test_a_folder_without_documents(folder: Path) -> None:

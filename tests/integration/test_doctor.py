@@ -166,6 +166,11 @@ def test_settings_that_break_a_guarantee(stack: Stack) -> None:
     assert "task_acks_late is off: a message would be gone before its work is in the store; remove it" in done.stdout
 
 
+def test_a_sink_that_cannot_be_imported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMART_RAG_SINK", "nosuch:Sink")
+    assert "sinks" in wrong(doctor()[1])
+
+
 def test_a_queue_that_nobody_serves(new_stack: Any) -> None:
     stack = new_stack()
     stack.ledger_generator()

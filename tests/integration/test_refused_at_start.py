@@ -55,6 +55,23 @@ def test_a_wrong_variable_is_one_line_too(tmp_path: Path) -> None:
     assert "SMART_RAG_TIME_LIMIT must be below SMART_RAG_VISIBILITY_TIMEOUT" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("SMART_RAG_SINK", "nomodule:x", "No module named 'nomodule'"),
+        ("SMART_RAG_SINK", "plain", "use module:attribute"),
+        ("SMART_RAG_SINK", "pathlib:Path", "has no method upsert()"),
+        ("SMART_RAG_GENERATOR", "nosuch", "use one of extractive, openai"),
+    ],
+)
+def test_a_worker_without_its_sink_or_generator(tmp_path: Path, name: str, value: str, reason: str) -> None:
+    code, lines = start(tmp_path, "worker", **{name: value})
+    assert code == 2
+    assert len(lines) == 1
+    assert lines[0].startswith(f"Error: {name}: ")
+    assert reason in lines[0]
+
+
 def test_other_applications_of_the_process_are_left_alone(tmp_path: Path) -> None:
     """A host application that only submits to us may run its own workers as it likes."""
     script = (
