@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Mapping
 from contextvars import Token
@@ -18,6 +19,7 @@ from celery.app import trace, utils
 
 from . import names
 from .arguments import ids_in
+from .errors import InvalidSettings
 from .instrumentation import context, logs
 from .settings import get_settings
 
@@ -49,7 +51,11 @@ def set_up_logging(loglevel: int | str | None = None, logfile: str | None = None
     """Our handler and format in worker, beat and Flower. ``-l`` and ``-f`` win over the settings."""
     settings = get_settings()
     level = loglevel if loglevel and _was_given("loglevel") else settings.log_level
-    logs.configure(level, kind=settings.log_format, file=logfile or settings.log_file)
+    try:
+        logs.configure(level, kind=settings.log_format, file=logfile or settings.log_file)
+    except InvalidSettings as error:
+        print(f"Error: {error}", file=sys.__stderr__, flush=True)
+        raise SystemExit(error.exit_code) from None
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).addFilter(_is_news)
     if current_app.conf.worker_redirect_stdouts:

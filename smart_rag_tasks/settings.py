@@ -136,6 +136,7 @@ class Settings(BaseSettings):
     exporter_address: str = Field("127.0.0.1", alias="SMART_RAG_EXPORTER_ADDRESS")
     exporter_port: int = Field(9540, alias="SMART_RAG_EXPORTER_PORT", ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", alias="CELERY_LOG_LEVEL")
+    #: Where log lines go; "" for stderr. Its folder is made.
     log_file: str = Field("", alias="CELERY_LOG_FILE")
     log_format: Literal["text", "json"] = Field("text", alias="SMART_RAG_LOG_FORMAT")
     #: Fernet keys separated by commas, the first encrypts; empty: payloads are not encrypted.

@@ -61,6 +61,15 @@ def quick_shutdown(settings: Settings) -> Settings:
     return set_environment(SMART_RAG_SOFT_SHUTDOWN=QUICK_SHUTDOWN)
 
 
+def check(settings: Settings) -> None:
+    """Raise InvalidSettings for what would end every worker as soon as it starts."""
+    from ..instrumentation import logs
+    from ..stages.environment import plugged_in
+
+    plugged_in(settings)
+    logs.handler_for(settings.log_file).close()
+
+
 @contextmanager
 def redis_for(settings: Settings) -> Iterator[Settings]:
     """The Redis that REDIS_URL names; without it an embedded server below the home folder, shared if it runs."""

@@ -74,10 +74,9 @@ class Job:
         from ..client import Client
         from ..processes import Supervisor
         from ..settings import get_settings
-        from ..stages.environment import plugged_in
         from . import launch
 
-        plugged_in(get_settings())  # a wrong name is an error here
+        launch.check(get_settings())
         with ExitStack() as stack:
             settings = stack.enter_context(launch.redis_for(get_settings()))
             settings = launch.quick_shutdown(settings)

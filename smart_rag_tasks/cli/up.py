@@ -18,13 +18,15 @@ from . import options
 def up_command(store: str | None, workers: int | None, generator: str | None, flower: bool, beat: bool) -> None:
     """Start Redis (unless REDIS_URL is set), workers, beat and Flower; Ctrl-C stops them all."""
     options.apply(SMART_RAG_STORE_URL=store, WORKER_CONCURRENCY=workers, SMART_RAG_GENERATOR=generator)
+    from ..monitoring import flower_access
     from ..names import RESERVED_QUEUES
     from ..processes import Process, Supervisor
     from ..settings import get_settings, mask
-    from ..stages.environment import plugged_in
     from . import launch
 
-    plugged_in(get_settings())  # a wrong name is an error here, not again and again in every worker
+    launch.check(get_settings())
+    if flower:
+        flower_access.check_settings(get_settings())
     with launch.redis_for(get_settings()) as settings:
         click.echo(f"Redis {mask(settings.broker_url)}, store {mask(settings.store_url)}", err=True)
         processes = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]

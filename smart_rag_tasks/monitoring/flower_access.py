@@ -6,9 +6,11 @@ Every check ends the program with one line (`refuse`), before Flower listens.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import click
@@ -56,6 +58,12 @@ def check_access(options: Any, address: str, entries: Sequence[str]) -> None:
         f"Flower would listen on {address or 'every interface'} without a password: set"
         " FLOWER_BASIC_AUTH=user:password, or FLOWER_ADDRESS=127.0.0.1"
     )
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise InvalidSettings for what would end Flower at once, before it is started."""
+    elsewhere = SimpleNamespace(auth=os.environ.get("FLOWER_AUTH"), unix_socket=os.environ.get("FLOWER_UNIX_SOCKET"))
+    check_access(elsewhere, settings.flower_address, credentials([], settings))
 
 
 def check_port(address: str, port: int) -> None:

@@ -101,8 +101,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str,
 
 
 @pytest.mark.parametrize("command", [("run", "docs"), ("up",)])
-@pytest.mark.parametrize(("name", "value"), [("SMART_RAG_SINK", "nosuch:Sink"), ("SMART_RAG_GENERATOR", "nosuch")])
-def test_a_sink_or_generator_that_is_not_there_starts_nothing(
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMART_RAG_SINK", "nosuch:Sink"),
+        ("SMART_RAG_GENERATOR", "nosuch"),
+        ("CELERY_LOG_FILE", "/proc/nosuch/log"),
+    ],
+)
+def test_what_would_end_every_worker_is_said_before_anything_starts(
     folder: Path, command: tuple[str, ...], name: str, value: str
 ) -> None:
     done = cli(folder, *command, **{name: value})
@@ -110,6 +117,21 @@ def test_a_sink_or_generator_that_is_not_there_starts_nothing(
     assert done.stderr.startswith(f"Error: {name}: ")
     assert 1 == done.stderr.count("\n")
     assert "nosuch" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("FLOWER_BASIC_AUTH", "nocolon", "must be user:password"),
+        ("FLOWER_ADDRESS", "0.0.0.0", "FLOWER_BASIC_AUTH=user:password"),
+    ],
+)
+def test_flower_s_settings_are_refused_before_anything_starts(folder: Path, name: str, value: str, reason: str) -> None:
+    done = cli(folder, "up", **{name: value})
+    assert 2 == done.returncode
+    assert reason in done.stderr
+    assert not done.stdout
+    assert [] == left_over(folder)
 
 
 def test_a_sink_in_the_current_folder_is_found_by_the_installed_program(folder: Path) -> None:

@@ -62,9 +62,10 @@ def test_a_wrong_variable_is_one_line_too(tmp_path: Path) -> None:
         ("SMART_RAG_SINK", "plain", "use module:attribute"),
         ("SMART_RAG_SINK", "pathlib:Path", "has no method upsert()"),
         ("SMART_RAG_GENERATOR", "nosuch", "use one of extractive, openai"),
+        ("CELERY_LOG_FILE", "/proc/nodir/x.log", "cannot be written (No such file or directory)"),
     ],
 )
-def test_a_worker_without_its_sink_or_generator(tmp_path: Path, name: str, value: str, reason: str) -> None:
+def test_a_worker_without_its_sink_generator_or_log(tmp_path: Path, name: str, value: str, reason: str) -> None:
     code, lines = start(tmp_path, "worker", **{name: value})
     assert code == 2
     assert len(lines) == 1

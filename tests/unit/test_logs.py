@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from smart_rag_tasks import names
 from smart_rag_tasks.arguments import PARAMETERS, ids_in, shown, shown_message, shown_result
-from smart_rag_tasks.instrumentation import context
+from smart_rag_tasks.instrumentation import context, logs
 from smart_rag_tasks.instrumentation.formatting import JsonFormatter, TextFormatter
 from smart_rag_tasks.settings import load
 
@@ -128,3 +129,8 @@ def test_the_level_that_celery_writes_into_the_environment_is_understood(
 ) -> None:
     monkeypatch.setenv("CELERY_LOG_LEVEL", given)
     assert load().log_level == level
+
+
+def test_a_log_files_folder_is_made(tmp_path: Path) -> None:
+    logs.handler_for(str(tmp_path / "logs/worker.log")).close()
+    assert (tmp_path / "logs/worker.log").exists()
