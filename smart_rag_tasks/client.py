@@ -18,7 +18,7 @@ from .stages.finish import result_of
 from .stages.ingest import Admission, submission_of_file
 from .stages.records import chunk_record, document_record
 from .store import documents as stored
-from .store import open_store
+from .store import open_store, outbox
 from .store import runs as stored_runs
 
 
@@ -67,6 +67,13 @@ class Client:
         """Of these runs: chunks done, chunks in all, and how many runs have not ended."""
         with self.env.store.read() as connection:
             return stored_runs.totals(connection, run_ids)
+
+    def feeding(self) -> bool:
+        """Whether workers still have something to give to the sink; what it refused is not counted."""
+        if not self.settings.sink:
+            return False
+        with self.env.store.read() as connection:
+            return outbox.feeding(connection)
 
     def summary(self, document_id: str, run_id: str) -> Json:
         """The status of a document with the counts of one of its runs, and its top keywords."""

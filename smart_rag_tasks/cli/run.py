@@ -15,6 +15,9 @@ from ..errors import SmartRagError
 from ..models import Json
 from . import options
 
+#: Seconds that a sink is waited for; what it has not taken then, the next workers give it.
+SINK_PATIENCE = 30.0
+
 #: Starts of a worker that are put down to bad luck.
 MOST_STARTS = 6
 
@@ -104,8 +107,11 @@ class Job:
                 done, total, open_runs = self._counts()
                 bars.generated(done, total, open_runs)
                 if not open_runs:
-                    return
+                    break
                 check()
+                time.sleep(POLL)
+            deadline = time.monotonic() + SINK_PATIENCE
+            while self._client.feeding() and time.monotonic() < deadline:
                 time.sleep(POLL)
 
     def _submit(self, path: Path) -> None:

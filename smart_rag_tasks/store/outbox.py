@@ -27,6 +27,12 @@ def due(connection: Connection, now: float, limit: int, run_id: str | None = Non
     return list(connection.execute(query if run_id is None else query.where(outbox.c.run_id == run_id)))
 
 
+def feeding(connection: Connection) -> bool:
+    """Whether there is something for a sink that it has not refused so far."""
+    query = select(outbox.c.id).where(outbox.c.kind.in_(("sink", "sink_delete")), outbox.c.error == "").limit(1)
+    return connection.execute(query).first() is not None
+
+
 def take(connection: Connection, entry: Row[Any], *, owner: str, until: float) -> bool:
     """Hold an entry while delivering it, if nobody took it since it was read."""
     statement = update(outbox).where(
