@@ -117,7 +117,11 @@ class TlsRedis:
             self._process = subprocess.Popen(
                 [server.path, "redis.conf"], cwd=self.folder, env=os.environ | server.env, stdout=log, stderr=log
             )
-        wait_until(self._answers_or_died, what="Redis with TLS")
+        try:
+            wait_until(self._answers_or_died, what="Redis with TLS")
+        except AssertionError:
+            self.stop()
+            raise
         if self._process.poll() is not None:
             raise NoTlsServer((self.folder / "redis.log").read_text()[-400:])
         return self.url()

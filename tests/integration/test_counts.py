@@ -32,7 +32,8 @@ def traffic(client: redis.Redis) -> tuple[int, int]:
 
 def test_commands_and_bytes_a_chunk(quiet_stack: Stack, document_id: str) -> None:
     client = redis.Redis.from_url(quiet_stack.env["REDIS_URL"])
-    process_document_pipeline.delay(f"{document_id}-warm", [{"chunk_id": "a", "text": "warm"}]).get(timeout=20)
+    warm = [{"chunk_id": f"w{number}", "text": f"warm {number}"} for number in range(200)]  # what a chunk costs is known
+    process_document_pipeline.delay(f"{document_id}-warm", warm).get(timeout=20)
     chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number} " + "x" * 1200} for number in range(5000)]
 
     commands, size = traffic(client)
