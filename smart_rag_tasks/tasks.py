@@ -269,12 +269,14 @@ def deliver_outbox(self: Task[Any, Any]) -> None:
 @app.task(bind=True, name=names.GENERATE_METADATA_FOR_CHUNK, **_PATIENT, **_COUNTED)
 def generate_metadata_for_chunk(self: Task[Any, Any], chunk_id: str, chunk_text: str | None, document_id: str) -> Json:
     """Metadata of one chunk, stored beside its document's others; returns it with ``status``."""
+    env = environment()
     try:
-        return single.generate_one(environment(), document_id, chunk_id, chunk_text, again=_again(self))
+        return single.generate_one(env, document_id, chunk_id, chunk_text, again=_again(self))
     except StoreUnavailable:
         raise
-    except TransientError as error:  # the store counts the tries
-        raise self.retry(exc=error, countdown=error.retry_after, max_retries=None) from None
+    except TransientError as error:  # the store counts the tries; a message that waits longer would come twice
+        pause = min(error.retry_after or 0.0, env.settings.visibility_timeout / 2)
+        raise self.retry(exc=error, countdown=pause, max_retries=None) from None
 
 
 @app.task(bind=True, name=names.BATCH_METADATA_GENERATION, **_PATIENT)
