@@ -31,7 +31,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 demo: $(VENV)/.run  ## Run the pipeline over examples/documents: embedded Redis, real worker
 	@$(BIN)/smart-rag-tasks run examples/documents
 
-test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 4 minutes)
+test: $(VENV)/.dev  ## Unit, fundamentals, integration and architecture tests (about 5 minutes)
 	@$(BIN)/pytest -n 3 --dist loadfile
 
 test-unit: $(VENV)/.dev  ## The tests that need no server (seconds)
