@@ -69,10 +69,5 @@ def send_result(env: Environment, entry: Row[Any]) -> None:
 
 
 def send_callback(_env: Environment, entry: Row[Any]) -> None:
-    """Publish a callback with the final dict, to whatever queue it names: the application's own workers serve it."""
-    queues: Any = app.amqp.queues
-    queues.create_missing = True
-    try:
-        Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))
-    finally:
-        queues.create_missing = False
+    """Publish a callback with the final dict."""
+    Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))

@@ -25,7 +25,9 @@ os.environ.setdefault("FLOWER_CONF", str(Path(__file__).with_name("flowerconfig.
 
 
 class Application(Celery):
-    """Celery with a worker that ends its soft shutdown when its work has ended."""
+    """Celery with a worker that ends its soft shutdown when its work has ended, and routes to others' queues."""
+
+    amqp_cls = "smart_rag_tasks.destinations:Destinations"
 
     @cached_property
     def Worker(self) -> Any:

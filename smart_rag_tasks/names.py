@@ -76,3 +76,8 @@ ALIASES: Final[dict[str, str]] = {
 def queue_of(task: str, lane: str = "bulk") -> str:
     """The queue that a task's message goes to; KeyError for a name that is none of ours."""
     return PRIORITY_QUEUE if lane == "interactive" else TASK_QUEUES[ALIASES.get(task, task)]
+
+
+def is_ours(task: str) -> bool:
+    """Whether a task of that name is this application's."""
+    return task.startswith(_PREFIX) or task in ALIASES
