@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from celery import Task
 from celery.canvas import Signature
@@ -54,16 +55,12 @@ class PipelineTask(BaseTask):
         if "run_id" in (kwargs or {}) or options.get("retries"):
             published: AsyncResult[Any] = super().apply_async(args, kwargs, *more, **options)
             return published
-        if options.get("chord"):
-            raise InvalidInput(
-                "process_document_pipeline: cannot stand in a chord's header; give it a link, or wait for a group"
-            )
         wish = _wish(*(args or ()), **(kwargs or {}))
         env = environment()
         admission = submit(
             env.store,
             env.settings,
-            callbacks=[*_callbacks(options.get("link")), *_rest_of(options.get("chain"))],
+            callbacks=[*_callbacks(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)],
             run_id=options.get("task_id"),
             **wish,
         )
@@ -103,6 +100,17 @@ def _rest_of(chain: Sequence[Any] | None) -> list[Json]:
     signature = Signature.from_dict(following, app=app).clone()
     signature.options["chain"] = after
     return _callbacks(signature)
+
+
+def _place_in_chord(options: Json) -> list[Json]:
+    """A task that returns the final dict takes the run's place in its chord; by its id a second one counts once."""
+    if not options.get("chord"):
+        return []
+    place = {key: options.get(key) for key in ("chord", "group_id", "group_index")}
+    kwargs = {"index": 0}
+    return _callbacks(
+        app.signature("celery.accumulate", kwargs=kwargs, queue=names.DEFAULT, task_id=str(uuid4()), **place)
+    )
 
 
 @app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT, **_COUNTED)

@@ -18,3 +18,8 @@ def told(final: dict[str, object], *more: object) -> list[object]:
 @app.task(name="host.then", shared=False)
 def then(before: list[object]) -> list[object]:
     return [*before, "then"]
+
+
+@app.task(name="host.count", shared=False)
+def count(finals: list[dict[str, object]]) -> list[list[object]]:
+    return sorted([final["document_id"], final["processed_chunks"]] for final in finals)
