@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from . import sentences
@@ -21,7 +22,7 @@ _COUNT_POWER: Final = 0.8
 _RARENESS: Final = rareness(0.7)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Analysis:
     """What the scorers share."""
 
@@ -33,8 +34,11 @@ class Analysis:
     words: tuple[tuple[Word, ...], ...]
     #: Occurrences of each content word, by its key.
     counts: Counter[str]
-    #: What each content word weighs in this text.
-    weights: dict[str, float]
+
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """What each content word weighs in this text."""
+        return weigh(self.counts)
 
 
 def analyze(text: str) -> Analysis:
@@ -44,7 +48,7 @@ def analyze(text: str) -> Analysis:
     found = tuple(sentences.prose(sentences.split(text, language))) if _ALNUM.search(text) else ()
     words = tuple(tuple(split_words(sentence, language)) for sentence in found)
     counts = Counter([word.key for sentence in words for word in sentence if word.kind is CONTENT])
-    return Analysis(language, found, words, counts, weigh(counts))
+    return Analysis(language, found, words, counts)
 
 
 def weigh(counts: Counter[str]) -> dict[str, float]:

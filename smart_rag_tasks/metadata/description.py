@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -66,8 +67,7 @@ def describe_document(document: DocumentContext, chunks: Iterable[tuple[Chunk, C
 
 def _summary(reading: Analysis, subjects: _Subjects) -> str:
     """One or two sentences from the document's start, by what the whole document is about."""
-    weights = weigh(Counter({key: subjects.counts[key] for key in reading.counts}))
-    whole = Analysis(reading.language, reading.sentences, reading.words, reading.counts, weights)
+    whole = replace(reading, counts=Counter({key: subjects.counts[key] for key in reading.counts}))
     return summarize(whole, limit=_CHINESE_SUMMARY if reading.language in ("zh", "ja") else _SUMMARY)
 
 

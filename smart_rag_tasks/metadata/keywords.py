@@ -9,17 +9,16 @@ along. The constants were chosen on abstracts with their authors' keywords, Engl
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Final
 
 from .analysis import Analysis
 from .kept import Kept
-from .words import BREAK, CONTENT, LOOSE_TAGS, NUMBER, STOP, Word, join, rareness
+from .words import CONTENT, LOOSE_TAGS, NUMBER, Word, join, rareness
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -29,6 +28,9 @@ _WORDS_PER_KEYWORD: Final = 20
 _MAX_WORDS: Final = 4
 #: Characters of a Chinese phrase: longer ones are clauses that the tagger took for nouns.
 _MAX_HAN: Final = 8
+
+#: Tags of words that may be longer: of alphabets.
+_ANY_LENGTH: Final = ("", "eng")
 
 Key = tuple[str, ...]
 
@@ -81,67 +83,61 @@ def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
 
 
 def _phrases(analysis: Analysis) -> _Phrases:
-    """All candidate phrases of at most four words."""
+    """All candidates: at most four words that open and close well.
+
+    No function word, punctuation mark or participle after a noun is inside one.
+    """
     phrases = _Phrases(list(chain.from_iterable(analysis.words)))
     words, first, better, counts = phrases.words, phrases.first, phrases.better, phrases.counts
-    loose: list[Key] = []
-    for place, key, last in _candidates(words, analysis.words):
-        if key not in first:
-            first[key] = place
-            if last.kind is not CONTENT and _is_loose(words[place : place + len(key)]):
-                loose.append(key)
-            continue
-        counts[key] = counts.get(key, 1.0) + 1
-        if not words[place].named and words[better.get(key, first[key])].named:
-            better[key] = place  # no longer at the start of a sentence
+    keys = tuple([word.key for word in words])
+    tagged = any(sentence[0].tag for sentence in analysis.words if sentence)
+    sizes = [0, *accumulate([len(word.text) for word in words])] if tagged else []
+    loose: list[Key] = []  # no phrases unless the text repeats them: they end with a verb, or hold no content word
+    end = 0
+    for sentence in analysis.words:
+        begins: list[int] = []  # of the phrases that may end here or go on
+        for place, word in enumerate(sentence, end):
+            if word.ends:
+                begins = []
+                if not word.opens:
+                    continue
+            if word.opens:
+                begins.append(place)
+            if not begins:
+                continue
+            if tagged and word.tag not in _ANY_LENGTH and sizes[place + 1] - sizes[begins[0]] > _MAX_HAN:
+                begins = [begin for begin in begins if sizes[place + 1] - sizes[begin] <= _MAX_HAN]
+            if word.closes:
+                for begin in begins:
+                    key = keys[begin : place + 1]
+                    if key in first:
+                        counts[key] = counts.get(key, 1.0) + 1
+                        if not words[begin].named and words[better.get(key, first[key])].named:
+                            better[key] = begin  # no longer at the start of a sentence
+                    elif word.kind is CONTENT:
+                        first[key] = begin
+                    elif begin < place and sizes[place + 1] - sizes[begin] > 2:
+                        first[key] = begin
+                        if word.tag in LOOSE_TAGS or not _has_content(words[begin : place + 1]):
+                            loose.append(key)
+            if begins and place - begins[0] == _MAX_WORDS - 1:
+                del begins[0]
+        end += len(sentence)
     for key in loose:
         if key not in counts:
             del first[key]
     return phrases
 
 
-def _candidates(words: Sequence[Word], sentences: Sequence[Sequence[Word]]) -> Iterator[tuple[int, Key, Word]]:
-    """Where phrases begin, their keys and last words: they open and close well, and hold a content word.
-
-    No function word, punctuation mark or participle after a noun is inside one.
-    """
-    end = 0
-    for sentence in sentences:
-        begin, end = end, end + len(sentence)
-        for place, first in enumerate(sentence, begin):
-            if not first.opens:
-                continue
-            key: Key = (first.key,)
-            content = first.kind is CONTENT
-            size = len(first.text) if first.tag else 0
-            if size > _MAX_HAN and first.tag != "eng":
-                continue
-            if content and first.closes:
-                yield place, key, first
-            for last in words[place + 1 : min(place + _MAX_WORDS, end)]:
-                kind = last.kind
-                if kind is STOP or kind is BREAK or last.parts:
-                    break
-                key += (last.key,)
-                content = content or kind is CONTENT
-                if last.tag:
-                    size += len(last.text)
-                    if size > _MAX_HAN and last.tag != "eng":
-                        break
-                if last.closes and (content or size > 2):
-                    yield place, key, last
-
-
-def _is_loose(words: Sequence[Word]) -> bool:
-    """Whether words that end with none of content make a phrase only if the text repeats them (Chinese)."""
-    return words[-1].tag in LOOSE_TAGS or all(word.kind is not CONTENT for word in words)
+def _has_content(words: Sequence[Word]) -> bool:
+    return any(word.kind is CONTENT for word in words)
 
 
 def _discount_nested(phrases: _Phrases, share: float) -> None:
     """Takes ``share`` of the count of the most repeated phrase around each phrase from its own count."""
     around: dict[Key, float] = {}
     for key, count in phrases.counts.items():
-        for inner in _inner(key):
+        for inner in _inner(key) if len(key) > 1 else ():
             if inner in phrases.first:
                 around[inner] = max(around.get(inner, 0.0), count)
     for key, count in around.items():
@@ -153,8 +149,8 @@ def _inner(key: Key) -> Iterator[Key]:
     return (key[a:b] for a in range(size) for b in range(a + 1, size + 1) if b - a < size)
 
 
-def _ranked(phrases: _Phrases, counts: Counter[str], powers: _Powers) -> Iterator[Key]:
-    """The best first; of equals the earlier. Few are ever asked for, so the order is made bit by bit."""
+def _ranked(phrases: _Phrases, counts: Counter[str], powers: _Powers) -> list[Key]:
+    """The best first; of equals the earlier."""
     rareness = powers.rareness
     values = {
         key: rareness[key] if count == 1 else rareness[key] * math.pow(count, powers.word_count)
@@ -162,27 +158,26 @@ def _ranked(phrases: _Phrases, counts: Counter[str], powers: _Powers) -> Iterato
     }
     shorter = [math.pow(size, -powers.length) for size in range(1, _MAX_WORDS + 1)]
     early = powers.early / max(len(phrases.words), 1)
-    heap: list[tuple[float, int, Key]] = []
+    scored: list[tuple[float, int, Key]] = []
     for key, place in phrases.first.items():
         if len(key) == 1:  # a content word
             value = values[key[0]]
         else:
             value = 0.0
-            for offset, part in enumerate(key):
+            for part in key:
                 if part not in values:
-                    is_number = phrases.words[place + offset].kind is NUMBER
+                    is_number = phrases.words[place + key.index(part)].kind is NUMBER
                     values[part] = 0.0 if is_number else rareness[part]
                 value += values[part]
             value *= shorter[len(key) - 1]
         if key in phrases.counts:
             value *= math.pow(phrases.counts[key], powers.count)
-        heap.append((value * (early * place - powers.early - 1), place, key))
-    heapq.heapify(heap)
-    while heap:
-        yield heapq.heappop(heap)[2]
+        scored.append((value * (early * place - powers.early - 1), place, key))
+    scored.sort()
+    return [key for _, _, key in scored]
 
 
-def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
+def _distinct(ranked: Iterable[Key], wanted: int) -> list[Key]:
     """The first ``wanted`` keys of which none shares more than half of its words with another."""
     chosen: list[Key] = []
     said: set[str] = set()
@@ -196,10 +191,12 @@ def _distinct(ranked: Iterator[Key], wanted: int) -> list[Key]:
 
 
 def _is_said(key: Key, chosen: list[Key]) -> bool:
+    words = frozenset(key)
     for other in chosen:
-        shared = 0
-        for word in key:
-            shared += word in other
-        if shared * 2 > min(len(key), len(other)):
-            return True
+        if not words.isdisjoint(other):
+            shared = 0
+            for word in key:
+                shared += word in other
+            if shared * 2 > min(len(key), len(other)):
+                return True
     return False

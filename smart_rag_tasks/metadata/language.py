@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import chain, repeat
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
+from .kept import Kept
 from .lexicon import function_words
 
 #: Characters that are looked at: more change nothing, and a chunk may be a hundred thousand long.
 _SAMPLE: Final = 1000
+#: Characters after which most prose in Latin script is clear, and the hits it has then.
+_GLANCE: Final = 300
+_CLEAR_HITS: Final = 8
 #: Han characters in a Chinese word, and words of English prose to one of the words below: both bring counts to words.
 _HAN_PER_WORD: Final = 1.7
 _PROSE_PER_MARK: Final = 4.0
@@ -42,20 +47,25 @@ _PROSE_MARKS: Final = frozenset(
     ]
 )
 
-_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]+")
+_HAN_RANGES: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+#: Those of the scripts below.
+_OTHER_RANGES: Final = "\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af"
+_HAN: Final = re.compile(f"[{_HAN_RANGES}]+")
+_OTHER: Final = re.compile(f"[{_OTHER_RANGES}]")
+#: A letter of any script but Latin.
+_SCRIPT: Final = re.compile(f"[{_OTHER_RANGES}{_HAN_RANGES}]")
 _KANA: Final = re.compile("[\u3041-\u309f\u30a1-\u30fa]")
 #: Function words that a text must have for a language other than English, and their share of its words.
 _FEWEST_HITS: Final = 2
 _SHARE: Final = 0.12
 #: Of languages that a text has equally many words of ("la" is a word of six) the first of these.
 _WIDESPREAD: Final = ("en", "fr", "es", "pt", "it", "de")
-#: A letter of the scripts below.
-_NEITHER: Final = re.compile("[\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af]")
-#: A letter of any script but Latin.
-_SCRIPT: Final = re.compile(f"{_NEITHER.pattern}|{_HAN.pattern}")
 _LETTERS_PER_WORD: Final = 5
 _ENGLISH_WORD: Final = re.compile("[a-z]+")
 _LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+#: The languages of a word that is none's function word, and of what is no word in lower case.
+_NONE: Final[frozenset[str]] = frozenset()
+_NO_WORD: Final = frozenset({""})
 _SCRIPTS: Final = {
     "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
     "ru": re.compile("[\u0400-\u04ff]"),
@@ -96,11 +106,12 @@ def _by_script(text: str) -> str:
     """The language of the script that most of the prose is in, "" when that is Latin."""
     if not _SCRIPT.search(text):
         return ""
-    han = sum(map(len, _HAN.findall(text)))
-    code, most = _other_script(text)
+    rest, runs = _HAN.subn(" ", text)
+    han = len(text) - len(rest) + runs
+    code, most = _other_script(rest)
     if code == "ja" and most > han // 10:
         return "ja"
-    prose = sum(word in _PROSE_MARKS for word in _ENGLISH_WORD.findall(text.lower())) * _PROSE_PER_MARK
+    prose = sum(word in _PROSE_MARKS for word in _ENGLISH_WORD.findall(rest.lower())) * _PROSE_PER_MARK
     if han and han >= most and han / _HAN_PER_WORD >= prose:
         return "zh"
     if most > han and most / _LETTERS_PER_WORD >= prose:
@@ -110,10 +121,11 @@ def _by_script(text: str) -> str:
 
 def _other_script(text: str) -> tuple[str, int]:
     """The commonest script that is neither Latin nor Han: its main language and how many letters."""
-    if not _NEITHER.search(text):
+    letters = "".join(_OTHER.findall(text))
+    if not letters:
         return "", 0
-    kana = len(_KANA.findall(text))
-    counts = {code: len(pattern.findall(text)) for code, pattern in _SCRIPTS.items()} | {"ja": kana}
+    counts = {code: len(pattern.findall(letters)) for code, pattern in _SCRIPTS.items()}
+    counts["ja"] = len(_KANA.findall(letters))
     return max(counts.items(), key=lambda item: item[1])
 
 
@@ -127,20 +139,49 @@ def _tell(code: str, text: str) -> str:
 def _latin(text: str) -> str:
     """The language whose function words the text has most of; English for plain ASCII words without any."""
     plain = text.isascii()
-    text = text.replace("’", "'")
-    # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
-    words = list(filter(str.islower, text.split())) or _LATIN_WORD.findall(text.lower())
-    if not words:
-        return ""
-    # Single letters are variables more often than words.
-    words = [word for word in words if len(word) > 1] if plain else words
-    owners = function_words()
-    score = Counter(chain.from_iterable(map(owners.get, words, repeat(()))))
+    text = text if plain else text.replace("’", "'")
+    for part in (text[:_GLANCE], text):
+        # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
+        said = _said(part.split(), plain=plain) or _said(_LATIN_WORD.findall(part.lower()), plain=plain)
+        score = _score(said)
+        if _is_clear(score):
+            break
     if not score:
-        return "en" if plain else ""
+        return "en" if plain and _LATIN_WORD.search(text) else ""
     hits = max(score.values())
     equal = [code for code, count in score.items() if count == hits]
     best = next((code for code in _WIDESPREAD if code in equal), max(equal))
-    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * len(words)):
+    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * said.total()):
         return "en" if plain else ""
     return best
+
+
+def _score(said: Counter[frozenset[str]]) -> dict[str, int]:
+    """How many of its function words each language has."""
+    score: dict[str, int] = {}
+    for codes, count in said.items():
+        for code in codes:
+            score[code] = score.get(code, 0) + count
+    return score
+
+
+def _is_clear(score: dict[str, int]) -> bool:
+    """Whether no more of the text need be read: one language has many hits, and all others less than half of them."""
+    hits = max(score.values(), default=0)
+    return hits >= _CLEAR_HITS and sum(2 * count > hits for count in score.values()) == 1
+
+
+def _said(words: Iterable[str], *, plain: bool) -> Counter[frozenset[str]]:
+    """How many of the lower-case words each group of languages has, none of them included."""
+    said = Counter(map(_speakers(plain).__getitem__, words))
+    del said[_NO_WORD]
+    return said
+
+
+@lru_cache(maxsize=2)
+def _speakers(plain: bool) -> Kept[str, frozenset[str]]:
+    """The languages that have a word as a function word."""
+    # In plain text single letters are variables more often than words.
+    shortest = 2 if plain else 1
+    owners = function_words()
+    return Kept(lambda word: owners.get(word, _NONE) if len(word) >= shortest and word.islower() else _NO_WORD)

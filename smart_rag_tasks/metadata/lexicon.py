@@ -106,13 +106,13 @@ def chinese_name_characters() -> dict[str, frozenset[str]]:
 
 
 @lru_cache(maxsize=1)
-def function_words() -> dict[str, tuple[str, ...]]:
+def function_words() -> dict[str, frozenset[str]]:
     """For each function word the ISO 639-1 codes of the languages in Latin script that have it."""
-    owners: dict[str, list[str]] = {}
+    owners: dict[str, set[str]] = {}
     for code, words in _pairs("function_words.tsv"):
         for word in words.split():
-            owners.setdefault(word, []).append(code)
-    return {word: tuple(codes) for word, codes in owners.items()}
+            owners.setdefault(word, set()).add(code)
+    return {word: frozenset(codes) for word, codes in owners.items()}
 
 
 def _pairs(name: str) -> list[tuple[str, str]]:

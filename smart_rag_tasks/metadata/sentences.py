@@ -26,8 +26,10 @@ _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s
 
 def clean(text: str) -> str:
     """The text without NUL and lone surrogates, which the libraries refuse; letters and their accents composed."""
+    if text.isascii():
+        return text.replace("\0", " ")
     text = _SURROGATES.sub(" ", text)
-    return text if text.isascii() or not _ACCENTS.search(text) else normalize("NFC", text)
+    return normalize("NFC", text) if _ACCENTS.search(text) else text
 
 
 def split(text: str, language: str) -> list[str]:
@@ -36,19 +38,15 @@ def split(text: str, language: str) -> list[str]:
     for block in _BREAK.split(text):
         line = " ".join(block.split())
         for sentence in segment(language or "en", line) if line else ():
-            found.extend(_pieces(sentence, language))
+            for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
+                tidy = part.strip()
+                found.extend(_cut(tidy if tidy[:1].isalpha() else _MARKUP.sub("", tidy)))
     return found
-
-
-def _pieces(sentence: str, language: str) -> list[str]:
-    parts = _CHINESE_END.split(sentence) if language == "zh" else [sentence]
-    tidy = [part if part[:1].isalpha() else _MARKUP.sub("", part) for part in map(str.strip, parts)]
-    return [piece for part in tidy if part for piece in _cut(part)]
 
 
 def _cut(sentence: str) -> list[str]:
     if len(sentence) <= MAX_SENTENCE:
-        return [sentence]
+        return [sentence] if sentence else []
     return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any, Final
@@ -50,6 +50,11 @@ class Word:
     named: bool = False
     #: Whether it tells what a whole document is about if the document comes back to it.
     topical: bool = False
+    #: Whether a phrase that came to here goes no further.
+    ends: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ends = self.parts or self.kind in (STOP, BREAK)
 
 
 _LATIN: Final = re.compile(r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]")

@@ -93,6 +93,8 @@ def test_chinese_with_code_is_chinese() -> None:
         ("Professional teams include those of Los Angeles, San Diego and Los Alamos.", "en"),
         ("Der Hund und die Katze sind im Haus, aber das Pferd ist auf der Weide.", "de"),
         ("Le chat est dans la maison avec les enfants et une souris.", "fr"),
+        ("He said: to be or not to be. " + "Le chat est dans la maison avec les enfants et une souris. " * 20, "fr"),
+        ("The angle α between the axes is small. " * 20, "en"),
         ("Menu à la carte, crème brûlée à la vanille, café gourmand.", "fr"),
         ("Voilà la maison près de la plage.", "fr"),
         ("La vista de la niña está muy clara, señor.", "es"),
