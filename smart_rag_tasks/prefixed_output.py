@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import deque
@@ -15,11 +16,12 @@ _LAST_WORDS: Final = 20
 
 
 class Display:
-    """Writes ``name | line``, names in a column and each in its colour."""
+    """Writes ``name | line``, names in a column and each in its colour; or JSON, an object a line."""
 
-    def __init__(self, out: TextIO, names: Sequence[str], colour: bool | None = None) -> None:
+    def __init__(self, out: TextIO, names: Sequence[str], colour: bool | None = None, *, as_json: bool = False) -> None:
         """``colour`` None: where ``out`` is a terminal and NO_COLOR is not set."""
         self._out = out
+        self._as_json = as_json
         self._width = max((len(name) for name in names), default=0)
         self._colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
         self._coloured = out.isatty() and "NO_COLOR" not in os.environ if colour is None else colour
@@ -27,15 +29,21 @@ class Display:
 
     def line(self, name: str, text: str) -> None:
         """One line of a process, or about it."""
-        prefix = f"{name:<{self._width}} |"
-        if self._coloured and name in self._colours:
-            prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
+        whole = (
+            json.dumps({"process": name, "line": text}) if self._as_json else f"{self._prefix(name)} {text}".rstrip(" ")
+        )
         with self._lock:
             try:
-                self._out.write(f"{prefix} {text}\n".replace(" \n", "\n"))
+                self._out.write(f"{whole}\n")
                 self._out.flush()
             except (OSError, ValueError):
                 pass  # the terminal was closed, or the file: the processes matter more
+
+    def _prefix(self, name: str) -> str:
+        prefix = f"{name:<{self._width}} |"
+        if self._coloured and name in self._colours:
+            prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
+        return prefix
 
 
 class Pump:

@@ -29,6 +29,9 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
 #: Seconds after which a process counts as well: its next restart is fast again.
 STEADY: Final = 30.0
+#: What our programs end with when their settings or command line are wrong; believed of the first starts only.
+WRONG_USAGE: Final = 2
+MOST_REFUSALS: Final = 3
 #: Ctrl-C; what `kill`, docker and systemd send; the terminal was closed.
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,9 +58,15 @@ class Process:
 class Supervisor:
     """Runs processes; as a context manager in the background, with `wait` in the foreground."""
 
-    def __init__(self, processes: Sequence[Process], out: TextIO | None = None, *, colour: bool | None = None) -> None:
-        out = out or sys.stdout
-        self._display = Display(out, [process.name for process in processes], colour)
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        out: TextIO | None = None,
+        *,
+        colour: bool | None = None,
+        as_json: bool = False,
+    ) -> None:
+        self._display = Display(out or sys.stdout, [process.name for process in processes], colour, as_json=as_json)
         self._reaper = child.Reaper()
         self._units = [_Unit(process, self._display, self._reaper) for process in processes]
         self._asked = threading.Event()
@@ -74,12 +83,12 @@ class Supervisor:
             raise
 
     def wait(self) -> int:
-        """Block until Ctrl-C or SIGTERM, or until all have ended for good, then stop what is left.
+        """Block until Ctrl-C or SIGTERM, or until all have ended for good or one refuses to start; then stop the rest.
 
-        A second Ctrl-C kills. Gives 1 when a process that is not restarted failed, else 0.
+        A second Ctrl-C kills. Gives 1 when a process failed that is not restarted, else 0.
         """
         with self._signals():
-            while not self._asked.wait(0.1) and any(unit.wanted() for unit in self._units):
+            while not self._asked.wait(0.1) and any(unit.wanted() for unit in self._units) and not self.refusing():
                 pass
             self.stop()
         return 1 if any(unit.failed for unit in self._units) else 0
@@ -102,6 +111,10 @@ class Supervisor:
     def alive(self) -> dict[str, bool]:
         """Which of them run now."""
         return {unit.process.name: unit.pid is not None for unit in self._units}
+
+    def refusing(self) -> list[str]:
+        """Which of them are not started again, because they end with a complaint about settings or usage each time."""
+        return [unit.process.name for unit in self._units if unit.refused]
 
     def starts(self) -> dict[str, int]:
         """How often each of them was started."""
@@ -150,6 +163,7 @@ class _Unit:
     def __init__(self, process: Process, display: Display, reaper: child.Reaper) -> None:
         self.process = process
         self.failed = False
+        self.refused = False
         self.starts = 0
         self._display = display
         self._reaper = reaper
@@ -192,7 +206,7 @@ class _Unit:
         return True
 
     def _live(self) -> None:
-        delay = FIRST_DELAY
+        delay, refusals = FIRST_DELAY, 0
         while True:
             begin = time.monotonic()
             code = self._end_of_life()
@@ -203,6 +217,10 @@ class _Unit:
                 return self._say(_end(code))
             if time.monotonic() - begin > STEADY:
                 delay = FIRST_DELAY
+            refusals += code == WRONG_USAGE
+            if refusals == self.starts == MOST_REFUSALS:
+                self.failed = self.refused = True
+                return self._say(f"{_end(code)}, {refusals} times in a row: mend what it says")
             self._say(f"{_end(code)}; starting again in {delay:g} s")
             if self._stopping.wait(delay) or not self._spawn(self._environment()):
                 return None

@@ -129,10 +129,16 @@ def silence(rule: str, seconds: float, as_json: bool) -> None:
 
 
 @alerts_command.command()
-def export() -> None:
+@options.as_json
+def export(as_json: bool) -> None:
     """Print the same rules for Prometheus: redirect it into a rules file."""
     from ..monitoring.alert_rules import rules
-    from ..monitoring.prometheus_rules import render
+    from ..monitoring.prometheus_rules import groups, render
     from ..settings import get_settings
+    from . import output
 
-    click.echo(render(rules(get_settings().alerts)), nl=False)
+    ours = rules(get_settings().alerts)
+    if as_json:
+        output.print_json(groups(ours))
+    else:
+        click.echo(render(ours), nl=False)

@@ -8,17 +8,21 @@ from . import options
 
 
 @click.command("exporter")
-@options.store
+@options.with_store
 @click.option("--address", envvar="SMART_RAG_EXPORTER_ADDRESS", show_envvar=True, help="[default: 127.0.0.1]")
 @click.option("--port", type=int, envvar="SMART_RAG_EXPORTER_PORT", show_envvar=True, help="[default: 9540]")
 @click.option("--alerts-every", type=click.FloatRange(0, 3600), default=30.0, envvar="SMART_RAG_ALERTS_EVERY",
               show_envvar=True, show_default=True, metavar="SECONDS", help="Evaluate alerts; 0: never.")  # fmt: skip
-def exporter_command(store: str | None, address: str | None, port: int | None, alerts_every: float) -> None:
+def exporter_command(
+    store: str | None, as_json: bool, address: str | None, port: int | None, alerts_every: float
+) -> None:
     """Serve the metrics at /metrics, and watch the alert rules, until it is stopped.
 
-    Scrapes need no password, so it listens on loopback.
+    Scrapes need no password, so it listens on loopback. With --json its log lines are JSON.
     """
     options.apply(SMART_RAG_STORE_URL=store, SMART_RAG_EXPORTER_ADDRESS=address, SMART_RAG_EXPORTER_PORT=port)
+    if as_json:
+        options.apply(SMART_RAG_LOG_FORMAT="json")
     options.find_redis()
     from ..celery import app
     from ..instrumentation import logs

@@ -62,11 +62,13 @@ def quick_shutdown(settings: Settings) -> Settings:
 
 
 def check(settings: Settings) -> None:
-    """Raise InvalidSettings for what would end every worker as soon as it starts."""
+    """Raise InvalidSettings for what would end a process as soon as it starts, or an alert when it is needed."""
     from ..instrumentation import logs
+    from ..monitoring import alerts
     from ..stages.environment import plugged_in
 
     plugged_in(settings)
+    alerts.check(settings)
     logs.handler_for(settings.log_file).close()
 
 

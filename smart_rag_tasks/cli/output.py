@@ -48,6 +48,7 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output; bytes of names that are not UTF-8 as JSON's escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    sys.stdout.flush()
 
 
 def say(as_json: bool, sentence: str, **facts: Any) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from ..errors import InvalidSettings, RedisServerError
+from . import options
 
 #: Host names that mean the machine itself, which is all that the embedded server listens on.
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
@@ -26,13 +27,15 @@ _POLL = 0.2
     show_envvar=True,
     help="Where to listen, on loopback only.  [default: REDIS_URL's port]",
 )
-def redis_command(port: int | None) -> None:
+@options.as_json
+def redis_command(port: int | None, as_json: bool) -> None:
     """Run the embedded Redis server in the foreground, with its data below SMART_RAG_HOME.
 
     It serves what REDIS_URL names (port and password); without it redis://127.0.0.1:6379/0.
     """
     from ..redis_server import RedisServer, find_server
     from ..settings import get_settings, mask
+    from . import output
 
     settings = get_settings()
     wanted, password = served(settings.redis_url)
@@ -40,7 +43,11 @@ def redis_command(port: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with RedisServer(Path(settings.home) / "redis", port or wanted, password=password) as server:
-        click.echo(f"Redis ready: {mask(server.url)} ({find_server().path})", err=True)
+        url, program = mask(server.url), str(find_server().path)
+        if as_json:
+            output.print_json({"url": url, "program": program})
+        else:
+            click.echo(f"Redis ready: {url} ({program})", err=True)
         while server.alive():
             if asked.wait(_POLL):
                 return

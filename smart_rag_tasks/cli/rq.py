@@ -54,10 +54,10 @@ def rq_command() -> None:
     help="Workers, each with one job at a time.  [default: one a core]",
 )
 @click.option("--burst", is_flag=True, envvar="SMART_RAG_RQ_BURST", show_envvar=True, help="End when all is done.")
-@options.store
+@options.with_store
 @redis
 def worker_command(
-    queues: tuple[str, ...], count: int | None, burst: bool, store: str | None, redis: str | None
+    queues: tuple[str, ...], count: int | None, burst: bool, store: str | None, as_json: bool, redis: str | None
 ) -> None:
     """Run RQ workers with our settings: JSON, retries, sweeps, quick recovery."""
     need_rq()
@@ -65,10 +65,15 @@ def worker_command(
     options.find_redis()
     from ..rq_compat.worker import run_workers
     from ..settings import get_settings, mask
+    from . import output
 
     settings = get_settings()
     count = count or settings.worker_concurrency
-    click.echo(f"RQ on {mask(settings.rq_url)}, store {mask(settings.store_url)}, {count} workers", err=True)
+    url, place = mask(settings.rq_url), mask(settings.store_url)
+    if as_json:
+        output.print_json({"redis": url, "store": place, "workers": count})
+    else:
+        click.echo(f"RQ on {url}, store {place}, {count} workers", err=True)
     run_workers(count, queues or QUEUES, burst=burst, level=settings.log_level)
 
 

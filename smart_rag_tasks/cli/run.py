@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import SmartRagError
 from ..models import Json
 from . import options
+
+if TYPE_CHECKING:
+    from ..processes import Supervisor
 
 #: Seconds that a sink is waited for; what it has not taken then, the next workers give it.
 SINK_PATIENCE = 30.0
@@ -54,9 +57,9 @@ def run_command(
     raise SystemExit(1 if job.failed() else 0)
 
 
-def _check(starts: dict[str, int], log: Path) -> None:
+def _check(supervisor: Supervisor, log: Path) -> None:
     """Raise when a worker dies again and again: nothing will come of waiting."""
-    if max(starts.values()) > MOST_STARTS:
+    if supervisor.refusing() or max(supervisor.starts().values()) > MOST_STARTS:
         raise SmartRagError(f"the worker does not stay alive; the reason is at the end of {log}")
 
 
@@ -89,7 +92,7 @@ class Job:
             self._client = Client(settings)
             workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
             supervisor = stack.enter_context(Supervisor(workers, out=log, colour=False))
-            self._follow(lambda: _check(supervisor.starts(), home / "run.log"))
+            self._follow(lambda: _check(supervisor, home / "run.log"))
             self._records = self._collect()
 
     def _follow(self, check: Callable[[], None]) -> None:

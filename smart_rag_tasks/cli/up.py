@@ -8,15 +8,20 @@ from . import options
 
 
 @click.command("up")
-@options.store
+@options.with_store
 @options.workers
 @options.generator
 @click.option("--flower/--no-flower", default=True, envvar="SMART_RAG_UP_FLOWER", show_envvar=True,
               help="Flower on http://127.0.0.1:5555.  [default: on]")  # fmt: skip
 @click.option("--beat/--no-beat", default=True, envvar="SMART_RAG_UP_BEAT", show_envvar=True,
               help="Periodic re-scans and upkeep.  [default: on]")  # fmt: skip
-def up_command(store: str | None, workers: int | None, generator: str | None, flower: bool, beat: bool) -> None:
-    """Start Redis (unless REDIS_URL is set), workers, beat and Flower; Ctrl-C stops them all."""
+def up_command(
+    store: str | None, as_json: bool, workers: int | None, generator: str | None, flower: bool, beat: bool
+) -> None:
+    """Start Redis (unless REDIS_URL is set), workers, beat and Flower; Ctrl-C stops them all.
+
+    With --json each line that a process prints is an object: {"process": …, "line": …}.
+    """
     options.apply(SMART_RAG_STORE_URL=store, WORKER_CONCURRENCY=workers, SMART_RAG_GENERATOR=generator)
     from ..monitoring import flower_access
     from ..names import RESERVED_QUEUES
@@ -35,6 +40,6 @@ def up_command(store: str | None, workers: int | None, generator: str | None, fl
             processes.append(Process("beat", launch.celery_argv("beat", "--loglevel", settings.log_level)))
         if flower:
             processes.append(Process("flower", launch.celery_argv("flower", f"--port={settings.flower_port}")))
-        supervisor = Supervisor(processes)
+        supervisor = Supervisor(processes, as_json=as_json)
         supervisor.start()
         raise SystemExit(supervisor.wait())

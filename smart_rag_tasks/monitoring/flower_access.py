@@ -64,6 +64,8 @@ def check_settings(settings: Settings) -> None:
     """Raise InvalidSettings for what would end Flower at once, before it is started."""
     elsewhere = SimpleNamespace(auth=os.environ.get("FLOWER_AUTH"), unix_socket=os.environ.get("FLOWER_UNIX_SOCKET"))
     check_access(elsewhere, settings.flower_address, credentials([], settings))
+    if not elsewhere.unix_socket:
+        check_port(settings.flower_address, settings.flower_port)
 
 
 def check_port(address: str, port: int) -> None:

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from ..models import Json
 from .alert_rules import INTERVAL, Rule
 
 
 def render(rules: Iterable[Rule]) -> str:
     """A rules file (YAML) for Prometheus."""
-    return "\n".join(_lines(rules)) + "\n"
+    (group,) = groups(rules)["groups"]
+    lines = [
+        "# Made by `smart-rag-tasks alerts export`: change the rules with SMART_RAG_ALERTS, not here.",
+        "groups:",
+        f"  - name: {group['name']}",
+        f"    interval: {group['interval']}",
+        "    rules:",
+    ]
+    for rule in group["rules"]:
+        lines += [
+            f"      - alert: {rule['alert']}",
+            f"        expr: {json.dumps(rule['expr'])}",
+            f"        for: {rule['for']}",
+            f"        labels: {{severity: {rule['labels']['severity']}}}",
+            f"        annotations: {{summary: {json.dumps(rule['annotations']['summary'])}}}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
-def _lines(rules: Iterable[Rule]) -> Iterator[str]:
-    yield "# Made by `smart-rag-tasks alerts export`: change the rules with SMART_RAG_ALERTS, not here."
-    yield "groups:"
-    yield "  - name: smart_rag_tasks"
-    yield f"    interval: {INTERVAL:.0f}s"
-    yield "    rules:"
-    for rule in rules:
-        if rule.enabled:
-            yield f"      - alert: {_title(rule.name)}"
-            yield f"        expr: {json.dumps(expression(rule))}"
-            yield f"        for: {rule.hold:.0f}s"
-            yield f"        labels: {{severity: {rule.severity}}}"
-            yield f"        annotations: {{summary: {json.dumps(_summary(rule))}}}"
+def groups(rules: Iterable[Rule]) -> Json:
+    """What a rules file holds."""
+    ours = [
+        {
+            "alert": _title(rule.name),
+            "expr": expression(rule),
+            "for": f"{rule.hold:.0f}s",
+            "labels": {"severity": rule.severity},
+            "annotations": {"summary": _summary(rule)},
+        }
+        for rule in rules
+        if rule.enabled
+    ]
+    return {"groups": [{"name": "smart_rag_tasks", "interval": f"{INTERVAL:.0f}s", "rules": ours}]}
 
 
 def expression(rule: Rule) -> str:

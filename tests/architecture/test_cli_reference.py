@@ -53,6 +53,14 @@ def test_every_option_has_an_environment_twin_shown_in_its_help() -> None:
     assert lacking == []
 
 
+def test_every_command_speaks_json() -> None:
+    assert [] == [
+        name
+        for name, command in every()
+        if not isinstance(command, click.Group) and not any("--json" in option.opts for option in command.params)
+    ]
+
+
 def test_help_fits_80_columns() -> None:
     for name, _ in every():
         shown = CliRunner().invoke(rag, [*name.split(), "--help"])

@@ -194,6 +194,7 @@ def test_the_exported_rules_are_prometheus_rules(desk: Desk, tmp_path: Path) -> 
     assert len(rules) == 12
     assert rules["SmartRagQueueLength"]["expr"] == "smart_rag_queue_waiting > 3"
     assert all(set(rule) == {"alert", "expr", "for", "labels", "annotations"} for rule in rules.values())
+    assert {"groups": [group]} == json.loads(desk.rag("alerts", "export", "--json").stdout)
     if shutil.which("promtool"):
         done = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -107,6 +107,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str,
         ("SMART_RAG_SINK", "nosuch:Sink"),
         ("SMART_RAG_GENERATOR", "nosuch"),
         ("CELERY_LOG_FILE", "/proc/nosuch/log"),
+        ("SMART_RAG_ALERTS", '{"nosuch": {}}'),
     ],
 )
 def test_what_would_end_every_worker_is_said_before_anything_starts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +43,11 @@ def test_credentials_come_from_the_option_else_from_the_settings() -> None:
     assert flower_access.credentials([], settings) == ["a:b", "c:d"]
     assert flower_access.credentials(["e:f"], settings) == ["e:f"]
     assert flower_access.credentials([""], load()) == []
+
+
+def test_a_port_that_is_taken_is_refused_by_name() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InvalidSettings, match="FLOWER_PORT: cannot"):
+        flower_access.check_settings(load(flower_port=taken.getsockname()[1]))
 
 
 def sent(task: str, args: str, **more: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -67,6 +68,14 @@ class TestOutput:
         assert {"worker | one", "worker | two", "beat   | 三", "worker | ended", "beat   | ended"} < set(lines)
         assert all(re.match(r"(worker|beat  ) \| ", line) for line in lines)
 
+    def test_json_is_an_object_a_line(self, out: io.StringIO) -> None:
+        supervisor = Supervisor([Process("beat", ["echo", '三 "x"'], restart=False)], out, as_json=True)
+        supervisor.start()
+        supervisor.wait()
+        lines = list(map(json.loads, out.getvalue().splitlines()))
+        assert {"process": "beat", "line": '三 "x"'} in lines
+        assert {"process": "beat", "line": "ended"} in lines
+
     def test_colours_only_when_wanted(self, out: io.StringIO) -> None:
         supervisor = Supervisor([Process("a", ["echo", "x"], restart=False)], out, colour=True)
         supervisor.start()
@@ -100,6 +109,16 @@ class TestRestart:
             assert eventually(lambda: supervisor.pids()["worker"] not in (first, None))
             assert supervisor.alive() == {"worker": True}
         assert "worker | was ended by SIGKILL; starting again in 0.05 s" in out.getvalue()
+
+    def test_one_that_refuses_its_settings_each_time_stops_all(self, out: io.StringIO) -> None:
+        two = [Process("good", ["sleep", "60"]), Process("bad", ["sh", "-c", "echo why; exit 2"])]
+        supervisor = Supervisor(two, out)
+        supervisor.start()
+        assert supervisor.wait() == 1
+        assert supervisor.refusing() == ["bad"]
+        assert supervisor.starts() == {"good": 1, "bad": 3}
+        assert supervisor.alive() == {"good": False, "bad": False}
+        assert "bad  | ended with code 2, 3 times in a row: mend what it says" in out.getvalue()
 
     def test_its_own_children_are_gone_before(self, tmp_path: Path, out: io.StringIO) -> None:
         """A worker's pool must not go on beside that of the next worker."""
