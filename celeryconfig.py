@@ -14,7 +14,7 @@ from kombu import Queue
 
 from smart_rag_tasks import names
 from smart_rag_tasks.redis_server import running_url
-from smart_rag_tasks.settings import get_settings
+from smart_rag_tasks.settings import client_url, get_settings
 
 _settings = get_settings()
 
@@ -113,11 +113,8 @@ worker_task_log_format = worker_log_format
 beat_scheduler = "smart_rag_tasks.schedules:Scheduler"
 beat_max_loop_interval = 5
 redbeat_lock_timeout = 30
-redbeat_redis_url = broker_url if broker_url.startswith(("redis", "sentinel")) else result_backend
-redbeat_redis_options = {
-    "socket_timeout": 10,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-}
+redbeat_redis_url = client_url(broker_url if broker_url.startswith(("redis", "sentinel")) else result_backend)
+redbeat_redis_options = {"socket_timeout": 10, "socket_connect_timeout": 5, "health_check_interval": 10}
+if not redbeat_redis_url.startswith("unix://"):
+    redbeat_redis_options["socket_keepalive"] = True
 redbeat_key_prefix = "smart_rag_tasks:redbeat:"

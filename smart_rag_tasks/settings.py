@@ -257,6 +257,13 @@ def _without_password(url: str) -> str:
     return f"{scheme}{mark}{user}:***{at}{host}" if colon else url
 
 
+def client_url(url: str) -> str:
+    """The URL as redis-py has it (and RedBeat, and RQ): what kombu calls ``redis+socket://`` is ``unix://`` there."""
+    if not url.startswith("redis+socket://"):
+        return url
+    return url.replace("redis+socket", "unix", 1).replace("virtual_host=", "db=")
+
+
 def load(**overrides: Any) -> Settings:
     """Settings from the environment, ``overrides`` (by field name) first; raises InvalidSettings."""
     written = dotenv_values(".env", encoding="utf-8")

@@ -19,7 +19,7 @@ import redis
 
 from ..errors import BrokerUnreachable, InvalidInput, SmartRagError
 from ..models import Json
-from ..settings import Settings
+from ..settings import Settings, client_url
 from .alert_rules import ERROR_WINDOW, GROWTH_WINDOW, INTERVAL, Moment, Rule, remembered, rules
 from .alert_states import Alert, Notice, step
 from .broker import QUICK, open_broker
@@ -65,7 +65,7 @@ def open_memory(subject: Subject) -> Iterator[redis.Redis]:
             return
     if not subject.settings.result_backend.startswith("redis"):
         raise BrokerUnreachable("alerts are kept in Redis, and neither broker nor result backend is one")
-    with redis.Redis.from_url(subject.settings.result_backend, **QUICK) as client:
+    with redis.Redis.from_url(client_url(subject.settings.result_backend), **QUICK) as client:
         yield client
 
 

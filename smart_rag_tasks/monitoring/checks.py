@@ -21,7 +21,7 @@ from sqlalchemy import select
 from ..errors import BrokerUnreachable, InvalidSettings, SmartRagError, StoreUnavailable
 from ..models import Json
 from ..names import QUEUES
-from ..settings import Settings
+from ..settings import Settings, client_url
 from ..sinks import find_sink
 from ..store import Store, observed
 from ..store.migrate import HEAD, revision
@@ -88,7 +88,7 @@ def result_backend(subject: Subject) -> str:
         "socket_timeout": QUICK["socket_timeout"],
     }
     try:
-        redis.Redis.from_url(url, **options).ping()
+        redis.Redis.from_url(client_url(url), **options).ping()
     except redis.RedisError as error:
         raise BrokerUnreachable(
             f"the result backend does not answer ({type(error).__name__}): check CELERY_RESULT_BACKEND or REDIS_URL"

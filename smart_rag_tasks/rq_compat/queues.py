@@ -28,7 +28,7 @@ from ..names import (
     SWEEP,
     queue_of,
 )
-from ..settings import get_settings
+from ..settings import client_url, get_settings
 
 #: Seconds a job may run before it is stopped: the requirements document's ten minutes.
 JOB_TIMEOUT: Final = 600
@@ -65,7 +65,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 def connect(url: str | None = None) -> Redis:
     """A connection to RQ's Redis that gives bytes: RQ's data is compressed, decoding it kills readers and workers."""
     return Redis.from_url(
-        url or get_settings().rq_url,
+        client_url(url or get_settings().rq_url),
         decode_responses=False,
         socket_timeout=10,
         socket_connect_timeout=5,

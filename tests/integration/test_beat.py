@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -184,6 +185,23 @@ def test_beat_finds_redis_through_sentinel(stack: Stack, new_beat: NewBeat) -> N
         wait_until(lambda: sent(beat, "sweep") >= 2, what="the sweeps")
         assert "sweep" in entries(redis_of(stack))
         assert age_of_beat(stack) < 10
+
+
+def test_beat_finds_redis_at_a_socket(stack: Stack, new_beat: NewBeat) -> None:
+    with TemporaryDirectory() as folder:  # a socket's name may not be long
+        path = f"{folder}/redis.sock"
+        command = [find_server().path, "--port", "0", "--unixsocket", path, "--save", ""]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder) as server:
+            try:
+                client = redis.Redis(unix_socket_path=path, decode_responses=True, db=1)
+                wait_until(lambda: answers(client), what="the server")
+                stack.configure(REDIS_URL=f"redis+socket://{path}?virtual_host=1")
+                beat = new_beat(stack)
+                wait_until(lambda: sent(beat, "sweep") >= 2, what="the sweeps")
+                assert "sweep" in entries(client)
+                beat.stop(signal.SIGTERM)
+            finally:
+                server.terminate()
 
 
 def age_of_beat(stack: Stack) -> float:

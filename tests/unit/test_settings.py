@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smart_rag_tasks.errors import InvalidSettings
-from smart_rag_tasks.settings import load, mask
+from smart_rag_tasks.settings import client_url, load, mask
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,8 @@ def test_a_name_that_is_not_read_any_more_is_refused_in_the_env_file_too(
 )
 def test_passwords_are_masked(url: str, shown: str) -> None:
     assert shown == mask(url)
+
+
+def test_a_socket_has_another_name_in_redis_py() -> None:
+    assert "unix:///tmp/r.sock?db=1" == client_url("redis+socket:///tmp/r.sock?virtual_host=1")
+    assert "rediss://h:1/0" == client_url("rediss://h:1/0")
