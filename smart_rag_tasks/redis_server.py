@@ -13,7 +13,10 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -23,13 +26,15 @@ from . import child
 from .errors import RedisServerError
 from .redis_binary import ServerBinary, find_server
 
-__all__ = ["RedisServer", "ServerBinary", "find_server", "running_url"]
+__all__ = ["RedisServer", "ServerBinary", "find_server", "running_url", "shared_server"]
 
 HOST: Final = "127.0.0.1"
 #: Ports tried before giving up: one can be taken between choosing it and listening on it.
 _ATTEMPTS: Final = 5
 #: Seconds between two looks at a starting server.
 _POLL: Final = 0.005
+#: Seconds between two looks at a server that another process has started and we use, too.
+_LOOK: Final = 0.5
 #: Seconds a server of a dead owner gets to save and go.
 _HANDOVER: Final = 10.0
 #: Seconds from SIGTERM to SIGKILL: it syncs its append-only file meanwhile.
@@ -54,6 +59,45 @@ def _is_locked(path: Path) -> bool:
             return not _try_lock(lock.fileno())
     except OSError:
         return False
+
+
+@contextmanager
+def shared_server(folder: Path) -> Iterator[str]:
+    """The URL of the server on ``folder``: ours, or another process's, with which we go on when that one ends.
+
+    Raises RedisServerError when none can be started.
+    """
+    url = running_url(folder)
+    server = RedisServer(folder, _port(url) if url else 0)
+    if url is None:
+        try:
+            url = server.start()
+        except RedisServerError:  # somebody was faster
+            url = running_url(folder)
+            if url is None:
+                raise
+            server = RedisServer(folder, _port(url))
+    over = threading.Event()
+    heir = threading.Thread(target=_inherit, args=(server, over), name="heir of the Redis server", daemon=True)
+    heir.start()
+    try:
+        yield url
+    finally:
+        over.set()
+        heir.join()
+        server.stop()
+
+
+def _inherit(server: RedisServer, over: threading.Event) -> None:
+    """Start the server, where it was, when there is none any more; of several heirs one is first."""
+    while not over.wait(_LOOK):
+        if not server.alive() and running_url(server.folder) is None:
+            with suppress(RedisServerError):
+                server.start()
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
 
 
 class RedisServer:
@@ -94,6 +138,7 @@ class RedisServer:
             self._start_on_a_port(binary, lock)
         finally:
             os.close(lock)  # the server has it now, and with it the folder, for as long as it lives
+        self._fixed = True  # clients know the port
         atexit.register(self.stop)
         return self.url
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..names import QUEUES
 from ..processes import Process
-from ..redis_server import RedisServer, running_url
+from ..redis_server import shared_server
 from ..settings import Settings, get_settings
 
 #: Seconds that a process gets beyond the soft shutdown.
@@ -78,10 +78,5 @@ def redis_for(settings: Settings) -> Iterator[Settings]:
     if settings.names_redis:
         yield settings
         return
-    folder = Path(settings.home) / "redis"
-    running = running_url(folder)
-    if running is not None:
-        yield set_environment(REDIS_URL=running)
-        return
-    with RedisServer(folder) as server:
-        yield set_environment(REDIS_URL=server.url)
+    with shared_server(Path(settings.home) / "redis") as url:
+        yield set_environment(REDIS_URL=url)

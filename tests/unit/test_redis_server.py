@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ from redis.retry import Retry
 
 from smart_rag_tasks import redis_binary
 from smart_rag_tasks.errors import RedisServerError
-from smart_rag_tasks.redis_server import RedisServer, find_server, running_url
+from smart_rag_tasks.redis_server import RedisServer, find_server, running_url, shared_server
 
 
 def eventually(what: Callable[[], bool], limit: float = 10.0) -> bool:
@@ -34,6 +35,13 @@ def eventually(what: Callable[[], bool], limit: float = 10.0) -> bool:
 
 def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 @pytest.fixture
@@ -144,6 +152,21 @@ class TestRefusals:
         assert server.alive()
         server.stop()
         assert running_url(server.folder) is None
+
+    def test_whoever_shares_it_goes_on_with_it(self, tmp_path: Path) -> None:
+        """Two `run`s in one folder: the first one ends, and with it its server."""
+        first, second = ExitStack(), ExitStack()
+        with second:
+            with first:
+                url = first.enter_context(shared_server(tmp_path))
+                assert url == second.enter_context(shared_server(tmp_path))
+                redis.Redis.from_url(url).set("kept", "yes")
+            client = redis.Redis.from_url(url)
+            assert eventually(lambda: answers(client))
+            assert client.get("kept") == b"yes"
+            assert url == running_url(tmp_path)
+        assert running_url(tmp_path) is None
+        assert not answers(client)
 
     def test_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
