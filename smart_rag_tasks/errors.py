@@ -5,6 +5,9 @@ A class's docstring is its default message. Chunk text and secrets never stand i
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 
 class SmartRagError(Exception):
     """Something went wrong in smart_rag_tasks."""
@@ -14,6 +17,21 @@ class SmartRagError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+
+def words_of(error: BaseException) -> str:
+    """The error in one line without chunk text: somebody else's message may quote some, so of it kind and place."""
+    kind = type(error).__name__
+    try:
+        words = f"{kind}: {error}" if isinstance(error, (SmartRagError, OSError)) else f"{kind}{_place(error)}"
+    except Exception:  # somebody else's __str__
+        words = kind
+    return " ".join(words.encode("utf-8", "backslashreplace").decode().replace("\0", " ").split())
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 class InvalidInput(SmartRagError):

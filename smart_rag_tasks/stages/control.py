@@ -39,7 +39,8 @@ def cancel(env: Environment, document_id: str) -> str:
     """Cancel the document's run; returns its id. At most the batches that run now go on, and they end soon."""
     with env.store.write() as connection:
         run = _open_run(connection, document_id)
-        end_early(connection, run, RunStatus.CANCELLED, "cancelled by an operator", time.time())
+        feed = bool(env.settings.sink)
+        end_early(connection, run, RunStatus.CANCELLED, "cancelled by an operator", time.time(), feed=feed)
     return str(run.run_id)
 
 
@@ -79,5 +80,5 @@ def delete(env: Environment, document_id: str) -> int:
             end_early(connection, run, RunStatus.CANCELLED, "the document was deleted", now)
         if env.settings.sink:
             gone = {"kind": "sink_delete", "document_id": document_id, "payload": {"chunk_ids": None}}
-            outbox.put(connection, [gone], now)
+            outbox.put_for_sink(connection, [gone], now)
         return documents.remove(connection, document_id)

@@ -84,14 +84,21 @@ def final_status(total: int, processed: int, failed: int) -> RunStatus:
     return RunStatus.COMPLETED_WITH_ERRORS if processed else RunStatus.FAILED
 
 
-def end_early(connection: Connection, run: Row[Any], status: RunStatus, reason: str, now: float) -> bool:
-    """End a run that is not finished (cancelled, superseded, broken), in the caller's transaction."""
+def end_early(
+    connection: Connection, run: Row[Any], status: RunStatus, reason: str, now: float, *, feed: bool = False
+) -> bool:
+    """End a run that is not finished (cancelled, superseded, broken), in the caller's transaction.
+
+    ``feed``: the sink gets the document as it is; an entry of an earlier run may have left that to this one.
+    """
     ended = runs.end(connection, run.run_id, {"status": status, "error": reason, "finished_at": now})
     if ended is None:
         return False
     runs.set_document(connection, run.document_id, run.run_id, {"status": status, "updated_at": now})
     admission.drop_batches(connection, run.run_id)
     _announce(connection, ended, result_of(ended), now, with_result=True)
+    if feed:
+        _feed_sink(connection, ended, [], now)
     return True
 
 
@@ -188,4 +195,4 @@ def _feed_sink(connection: Connection, run: Row[Any], removed: list[str], now: f
     rows: list[Json] = [{"kind": "sink", "payload": {}, **address}]
     if removed:
         rows.append({"kind": "sink_delete", "payload": {"chunk_ids": removed}, **address})
-    mail.put(connection, rows, now)
+    mail.put_for_sink(connection, rows, now)

@@ -118,7 +118,7 @@ def _plan(env: Environment, run: Row[Any]) -> int | None:
 
 def _give_up(env: Environment, run: Row[Any], reason: str) -> None:
     with env.store.write() as connection:
-        end_early(connection, run, RunStatus.FAILED, reason, time.time())
+        end_early(connection, run, RunStatus.FAILED, reason, time.time(), feed=bool(env.settings.sink))
 
 
 def current_plan(env: Environment, run_id: str, *, publish: bool = False) -> Plan:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any
+import time
+from typing import Any, Final
 
 from sqlalchemy import Row
 
 from ..sinks import SINK_BATCH, load_sink
-from ..store import documents
+from ..store import documents, outbox
+from .delivery import Unfinished, hold
 from .environment import Environment
 from .records import chunk_record
 
+#: Seconds after which a long document's feeding is left to the next delivery: others wait, too.
+TURN: Final = 20.0
+
 
 def feed(env: Environment, entry: Row[Any]) -> None:
-    """Give the sink every chunk of the document, if the run of this entry is still its newest."""
+    """Give the sink the document's chunks from where the last try stopped, while the entry's run is its newest."""
     sink = load_sink(env.settings.sink)
-    with env.store.read() as connection:
-        document = documents.get(connection, entry.document_id)
-        if document is None or document.run_id != entry.run_id:
+    begin = time.monotonic()
+    after = entry.payload.get("after")
+    while True:
+        with env.store.read() as connection:
+            document = documents.get(connection, entry.document_id)
+            if document is None or document.run_id != entry.run_id:
+                return
+            rows = documents.chunk_page(connection, entry.document_id, after, SINK_BATCH)
+        if not rows:
             return
-        rows = documents.chunk_rows(connection, entry.document_id)
-        while page := [chunk_record(document, row) for row in islice(rows, SINK_BATCH)]:
-            sink.upsert(page)
+        sink.upsert([chunk_record(document, row) for row in rows])
+        if len(rows) < SINK_BATCH:
+            return
+        after = [rows[-1].position, rows[-1].chunk_id]
+        with env.store.write() as connection:
+            outbox.keep(connection, entry.id, payload={"after": after}, until=time.time() + hold(env))
+        if time.monotonic() - begin > TURN:
+            raise Unfinished
 
 
 def remove(env: Environment, entry: Row[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, tuple_
 
 from ..models import ChunkState, Json, RunStatus
 from .schema import chunks, documents, runs
@@ -81,6 +81,14 @@ def chunk_rows(
     if ids is not None:
         query = query.where(chunks.c.chunk_id.in_(ids))
     yield from connection.execute(query.execution_options(yield_per=500))
+
+
+def chunk_page(connection: Connection, document_id: str, after: Sequence[Any] | None, limit: int) -> list[Row[Any]]:
+    """The next ``limit`` of a document's chunks behind position and id ``after``; None: the first."""
+    query = select(chunks).where(chunks.c.document_id == document_id)
+    if after is not None:
+        query = query.where(tuple_(chunks.c.position, chunks.c.chunk_id) > tuple_(*after))
+    return list(connection.execute(query.order_by(chunks.c.position, chunks.c.chunk_id).limit(limit)))
 
 
 def top_keywords(connection: Connection, document_id: str, run_id: str, limit: int = 20) -> list[Json]:

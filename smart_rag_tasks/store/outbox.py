@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
 
 from ..models import Json
 from .schema import outbox
+
+#: Kinds of entries for a sink; those of one document are delivered one after the other.
+FOR_SINKS = ("sink", "sink_delete")
 
 
 def put(connection: Connection, rows: list[Json], now: float) -> None:
@@ -16,11 +19,19 @@ def put(connection: Connection, rows: list[Json], now: float) -> None:
         connection.execute(outbox.insert(), [{"due_at": now, "created_at": now, **row} for row in rows])
 
 
+def put_for_sink(connection: Connection, rows: list[Json], now: float) -> None:
+    """The same for a document's entries for the sink. Those of it that were put off are due now: they go first."""
+    waiting = (outbox.c.document_id == rows[0]["document_id"], outbox.c.kind.in_(FOR_SINKS), outbox.c.due_at > now)
+    connection.execute(update(outbox).where(*waiting).values(due_at=now))
+    put(connection, rows, now)
+
+
 def due(connection: Connection, now: float, limit: int, run_id: str | None = None) -> list[Row[Any]]:
-    """Entries that are due and that nobody holds, oldest first."""
+    """Entries that are due, oldest first, also those that somebody holds; of a document's for the sink the first."""
+    first = select(func.min(outbox.c.id)).where(outbox.c.kind.in_(FOR_SINKS)).group_by(outbox.c.document_id)
     query = (
         select(outbox)
-        .where(outbox.c.due_at <= now, or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < now))
+        .where(outbox.c.due_at <= now, or_(outbox.c.kind.not_in(FOR_SINKS), outbox.c.id.in_(first)))
         .order_by(outbox.c.id)
         .limit(limit)
     )
@@ -29,7 +40,7 @@ def due(connection: Connection, now: float, limit: int, run_id: str | None = Non
 
 def feeding(connection: Connection) -> bool:
     """Whether there is something for a sink that it has not refused so far."""
-    query = select(outbox.c.id).where(outbox.c.kind.in_(("sink", "sink_delete")), outbox.c.error == "").limit(1)
+    query = select(outbox.c.id).where(outbox.c.kind.in_(FOR_SINKS), outbox.c.error == "").limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -40,6 +51,11 @@ def take(connection: Connection, entry: Row[Any], *, owner: str, until: float) -
     )
     values = {"owner": owner, "lease_until": until, "attempts": outbox.c.attempts + 1}
     return connection.execute(statement.values(values)).rowcount == 1
+
+
+def keep(connection: Connection, entry_id: int, *, payload: Json, until: float) -> None:
+    """Note how far an entry has come, and hold it on."""
+    connection.execute(update(outbox).where(outbox.c.id == entry_id).values(payload=payload, lease_until=until))
 
 
 def delivered(connection: Connection, entry_id: int) -> None:
