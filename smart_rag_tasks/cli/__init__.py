@@ -5,6 +5,8 @@ Each command lives in a module beside this one and is imported when it is called
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+#: What writing to standard output may end with, beside a reader that has gone (which is no error).
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are needed."""
 
@@ -62,15 +68,20 @@ class LazyGroup(click.Group):
         from ..errors import SmartRagError
 
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            sys.stdout.flush()  # here, where an error is told, not at the interpreter's end
+            return done
         except SmartRagError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(130)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in _UNWRITABLE:
                 raise
+            if error.filename is None:
+                click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+                ctx.exit(1)
             name = click.format_filename(error.filename)
             click.echo(f"Error: {name}: {error.strerror}; check the path and its permissions", err=True)
             ctx.exit(2)
@@ -84,5 +95,7 @@ def rag() -> None:
 
 def main() -> None:
     """The program ``smart-rag-tasks``."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  (closed by the caller)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
     rag(prog_name="smart-rag-tasks")

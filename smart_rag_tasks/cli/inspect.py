@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from typing import Any, TextIO
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -213,12 +216,12 @@ def _start_of(text: str, characters: int = 150) -> str:
 @click.command("export")
 @click.argument("document", required=False)
 @options.store
-@click.option("--jsonl", "target", type=click.File("w", encoding="utf-8", lazy=True), default="-", show_default=True,
+@click.option("--jsonl", "target", type=click.Path(dir_okay=False, allow_dash=True), default="-", show_default=True,
               is_flag=False, flag_value="-", envvar="SMART_RAG_EXPORT", show_envvar=True,
               help="File to write; - is standard output.")  # fmt: skip
 @click.option("--json", is_flag=True, expose_value=False, envvar="SMART_RAG_JSON", show_envvar=True,
               help="What it prints anyway, a line a chunk.")  # fmt: skip
-def export_command(document: str | None, store: str | None, target: TextIO) -> None:
+def export_command(document: str | None, store: str | None, target: str) -> None:
     """One JSON line a chunk: text, metadata, context, provenance. Of DOCUMENT, or of all."""
     options.apply(SMART_RAG_STORE_URL=store)
     from ..client import Client
@@ -226,5 +229,6 @@ def export_command(document: str | None, store: str | None, target: TextIO) -> N
 
     client = Client()
     ids = [find_document(client.env, document)] if document else client.document_ids()
-    for record in client.records(ids):
-        target.write(json.dumps(record, ensure_ascii=False) + "\n")
+    with nullcontext(sys.stdout) if target == "-" else Path(target).open("w", encoding="utf-8") as out:
+        for record in client.records(ids):
+            out.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -14,10 +14,14 @@ from .environment import Environment
 from .finish import end_early
 
 
-def find_document(env: Environment, part: str) -> str:
-    """The id of the one document that ``part`` means: the id itself, or a part of it that no other has."""
+def find_document(env: Environment, part: str, *, whole: bool = False) -> str:
+    """The id of the one document that ``part`` means: the id itself, or (not ``whole``) a part that no other has."""
+    if not part.strip():
+        raise InvalidInput("DOCUMENT: is empty; `smart-rag-tasks list` shows the ids")
     with env.store.read() as connection:
         found = documents.find(connection, part)
+    if whole and found and found != [part]:
+        raise UnknownDocument(f"{part}: is only a part of an id ({found[0]}); a script must give it whole")
     if not found:
         raise UnknownDocument(f"{part}: no such document in the store; `smart-rag-tasks list` shows those there are")
     if len(found) > 1:

@@ -33,11 +33,11 @@ def get(connection: Connection, document_id: str) -> Row[Any] | None:
 
 
 def find(connection: Connection, part: str, limit: int = 2) -> list[str]:
-    """Ids of documents that contain ``part``, the exact one alone if there is one."""
+    """Ids of documents that contain ``part`` in any case, the exact one alone if there is one."""
     exact = connection.execute(select(documents.c.document_id).where(documents.c.document_id == part)).scalar()
     if exact is not None:
         return [exact]
-    query = select(documents.c.document_id).where(documents.c.document_id.contains(part, autoescape=True))
+    query = select(documents.c.document_id).where(documents.c.document_id.icontains(part, autoescape=True))
     return list(connection.execute(query.order_by(documents.c.document_id).limit(limit)).scalars())
 
 

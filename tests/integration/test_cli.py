@@ -58,7 +58,28 @@ def test_run_then_look_then_run_again(folder: Path) -> None:
 
     again = json.loads(cli(folder, "run", "docs", "--json").stdout)
     assert 2 == sum(record["unchanged"] for record in again)
+
+    for words in (("delete", "tea", "--yes"), ("delete", "", "--yes"), ("retry", "tea"), ("cancel", "")):
+        assert 2 == cli(folder, *words).returncode  # a script names the document that it means
+    assert 2 == len(json.loads(cli(folder, "list", "--json").stdout))
+    (whole,) = (record["document_id"] for record in records if record["document_id"].startswith("tea"))
+    assert f"{whole} is deleted, 1 chunk." in cli(folder, "delete", whole, "--yes").stdout
     assert [] == left_over(folder)
+
+
+def test_output_that_goes_nowhere_is_one_line(folder: Path) -> None:
+    cli(folder, "run", "docs")
+    for command in ("list", "export", "export --jsonl /dev/full"):
+        done = subprocess.run(
+            f"{sys.executable} -m smart_rag_tasks {command} > /dev/full",
+            shell=True, cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert 1 == done.returncode
+        assert "Error: the output cannot be written: No space left on device\n" == done.stderr
+    closed = subprocess.run(f"{sys.executable} -m smart_rag_tasks run docs >&-", shell=True, cwd=folder, check=False)
+    assert 0 == closed.returncode
+    assert 2 == cli(folder, "export", "--jsonl", "docs").returncode
+    assert 2 == cli(folder, "export", "--jsonl", "nowhere/file").returncode
 
 
 def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
