@@ -23,12 +23,15 @@ from .errors import InvalidSettings
 #: Where state lives when nothing else is said: store, embedded Redis data, Flower's database.
 DEFAULT_HOME = ".smart_rag_tasks"
 
-#: Names of the requirements document that are answered by another one now.
+#: Names of the requirements document that are not settings any more, and why.
 RENAMED = {
-    "CELERY_WORKER_PREFETCH_MULTIPLIER": "nothing: prefetch is always 1, a guarantee rests on it",
-    "CELERY_TASK_ACKS_LATE": "nothing: tasks are always acknowledged late, a guarantee rests on it",
-    "CELERY_TASK_REJECT_ON_WORKER_LOST": "nothing: it is always on, a guarantee rests on it",
+    "CELERY_WORKER_PREFETCH_MULTIPLIER": "prefetch is always 1, a guarantee rests on it",
+    "CELERY_TASK_ACKS_LATE": "tasks are always acknowledged late, a guarantee rests on it",
+    "CELERY_TASK_REJECT_ON_WORKER_LOST": "it is always on, a guarantee rests on it",
 }
+
+#: Seconds: Redis refuses times that are far too long, and then nothing expires.
+_WEEK, _TEN_YEARS = 604_800, 315_360_000
 
 #: Schemes of URLs: everywhere, and where there are more.
 _REDIS = ("redis", "rediss", "redis+socket", "sentinel")
@@ -109,9 +112,9 @@ class Settings(BaseSettings):
     soft_time_limit: float = Field(90.0, alias="SMART_RAG_SOFT_TIME_LIMIT", gt=0)
     time_limit: float = Field(120.0, alias="SMART_RAG_TIME_LIMIT", gt=0)
     #: Seconds; above every hard limit.
-    visibility_timeout: float = Field(300.0, alias="SMART_RAG_VISIBILITY_TIMEOUT", gt=0)
+    visibility_timeout: float = Field(300.0, alias="SMART_RAG_VISIBILITY_TIMEOUT", gt=0, le=_WEEK)
     #: Seconds a worker that is told to stop lets its tasks run on.
-    soft_shutdown: float = Field(20.0, alias="SMART_RAG_SOFT_SHUTDOWN", ge=0)
+    soft_shutdown: float = Field(20.0, alias="SMART_RAG_SOFT_SHUTDOWN", ge=0, le=_WEEK)
     #: Seconds a lease lasts without renewal.
     lease_seconds: float = Field(12.0, alias="SMART_RAG_LEASE_SECONDS", ge=0.5, le=3600)
     #: Seconds between two renewals.
@@ -119,14 +122,14 @@ class Settings(BaseSettings):
     #: Seconds between two sweeps.
     sweep_seconds: float = Field(5.0, alias="SMART_RAG_SWEEP_SECONDS", gt=0, le=600)
     #: Seconds that a published message may go unseen before the sweep asks what became of it.
-    lost_after: float = Field(10.0, alias="SMART_RAG_LOST_AFTER", gt=0)
+    lost_after: float = Field(10.0, alias="SMART_RAG_LOST_AFTER", gt=0, le=_WEEK)
     #: Tries that a chunk has before it is put in quarantine or failed.
     max_attempts: int = Field(3, alias="SMART_RAG_MAX_ATTEMPTS", ge=1, le=100)
     #: Seconds: results, chord counters, finished runs.
-    result_expires: int = Field(86_400, alias="SMART_RAG_RESULT_EXPIRES", ge=60)
-    result_failure_expires: int = Field(604_800, alias="SMART_RAG_RESULT_FAILURE_EXPIRES", ge=60)
-    chord_expires: int = Field(604_800, alias="SMART_RAG_CHORD_EXPIRES", ge=60)
-    run_expires: int = Field(2_592_000, alias="SMART_RAG_RUN_EXPIRES", ge=3600)
+    result_expires: int = Field(86_400, alias="SMART_RAG_RESULT_EXPIRES", ge=60, le=_TEN_YEARS)
+    result_failure_expires: int = Field(604_800, alias="SMART_RAG_RESULT_FAILURE_EXPIRES", ge=60, le=_TEN_YEARS)
+    chord_expires: int = Field(604_800, alias="SMART_RAG_CHORD_EXPIRES", ge=60, le=_TEN_YEARS)
+    run_expires: int = Field(2_592_000, alias="SMART_RAG_RUN_EXPIRES", ge=3600, le=_TEN_YEARS)
 
     # -- processes, logs, security
     flower_port: int = Field(5555, alias="FLOWER_PORT", ge=0, le=65535)
@@ -162,6 +165,18 @@ class Settings(BaseSettings):
     #: The Redis of the RQ installation; "" means REDIS_URL.
     rq: str = Field("", alias="SMART_RAG_RQ_URL")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_blank(cls, value: object) -> object:
+        if isinstance(value, str) and value and not value.strip():
+            raise ValueError("is blank; give it a value, or leave it out")
+        return value
+
+    @field_validator("store", mode="after")
+    @classmethod
+    def _file_or_url(cls, value: str) -> str:
+        return file_or_url(value)
+
     @field_validator("use_celery", mode="before")
     @classmethod
     def _strict_bool(cls, value: object) -> bool:
@@ -176,9 +191,13 @@ class Settings(BaseSettings):
             if url.partition("://")[0].strip().lower() not in schemes or "://" not in url:
                 raise ValueError(f"use {', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://…")
             try:
-                _ = urlsplit(url).port
+                parts = urlsplit(url)
+                _ = parts.port
             except ValueError:
                 raise ValueError("its port must be a number up to 65535, and special characters be %-encoded") from None
+            database = parts.path.strip("/")
+            if parts.scheme in ("redis", "rediss", "sentinel") and database and not database.isdecimal():
+                raise ValueError("its database must be a number: redis://HOST:PORT/0")
         return value
 
     @field_validator("allowed_roots", mode="before")
@@ -245,6 +264,13 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in self.payload_keys.get_secret_value().split(",") if key.strip())
 
 
+def file_or_url(store: str) -> str:
+    """A store's URL; a plain file name means SQLite."""
+    if not store or "://" in store:
+        return store
+    return f"sqlite:///{Path(store).expanduser().resolve()}" if store != ":memory:" else f"sqlite:///{store}"
+
+
 def mask(url: str) -> str:
     """The URL, or each of several separated by ``;``, with its passwords replaced by ``***``."""
     return _SECRET_PARAMETER.sub(r"\1***", ";".join(map(_without_password, _NEXT_URL.split(url))))
@@ -266,10 +292,13 @@ def client_url(url: str) -> str:
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment, ``overrides`` (by field name) first; raises InvalidSettings."""
-    written = dotenv_values(".env", encoding="utf-8")
-    for name, instead in RENAMED.items():
+    try:
+        written = dotenv_values(".env", encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidSettings(".env: is not UTF-8 text; save it as UTF-8") from None
+    for name, reason in RENAMED.items():
         if name in os.environ or name in written:
-            raise InvalidSettings(f"{name} is not read any more; remove it. Instead: {instead}")
+            raise InvalidSettings(f"{name} is not read any more; remove it: {reason}")
     try:
         return Settings(**{str(Settings.model_fields[name].alias): value for name, value in overrides.items()})
     except ValidationError as error:

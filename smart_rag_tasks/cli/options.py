@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from ..stages.environment import Environment
 
-paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 
 document = click.argument("document")
 
@@ -57,18 +57,13 @@ lane = click.option(
 yes = click.option("--yes", is_flag=True, envvar="SMART_RAG_YES", show_envvar=True, help="Do not ask.")
 
 
-def store_url(value: str | None) -> str | None:
-    """A plain file name is a SQLite store."""
-    if value is None or "://" in value:
-        return value
-    return f"sqlite:///{Path(value).expanduser().resolve()}"
-
-
 def apply(**values: Any) -> None:
     """Put options that were given into the environment: settings and child processes read them there."""
+    from ..settings import file_or_url
     from .launch import set_environment
 
-    values["SMART_RAG_STORE_URL"] = store_url(values.get("SMART_RAG_STORE_URL"))
+    store = values.get("SMART_RAG_STORE_URL")
+    values["SMART_RAG_STORE_URL"] = store and file_or_url(store)  # child processes may work in other folders
     set_environment(**values)
 
 

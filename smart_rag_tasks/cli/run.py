@@ -14,6 +14,7 @@ import click
 from ..errors import SmartRagError
 from ..models import Json
 from . import options
+from .waiting import BrokerWatch
 
 if TYPE_CHECKING:
     from ..processes import Supervisor
@@ -86,13 +87,20 @@ class Job:
         with ExitStack() as stack:
             settings = stack.enter_context(launch.redis_for(get_settings()))
             settings = launch.quick_shutdown(settings)
+            broker = BrokerWatch()
+
+            def check() -> None:
+                broker()
+                _check(supervisor, home / "run.log")
+
+            broker()
             home = Path(settings.home)
             home.mkdir(parents=True, exist_ok=True)
             log = stack.enter_context((home / "run.log").open("a", encoding="utf-8"))
             self._client = Client(settings)
             workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
             supervisor = stack.enter_context(Supervisor(workers, out=log, colour=False))
-            self._follow(lambda: _check(supervisor, home / "run.log"))
+            self._follow(check)
             self._records = self._collect()
 
     def _follow(self, check: Callable[[], None]) -> None:
@@ -181,4 +189,4 @@ class Job:
         words += f": {total - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
         if self.refused:
             words += f"; {several(len(self.refused), 'file')} refused"
-        return f"\n{words}.\n`smart-rag-tasks show DOCUMENT` shows one."
+        return f"\n{words}." + ("\n`smart-rag-tasks show DOCUMENT` shows one." if self._records else "")

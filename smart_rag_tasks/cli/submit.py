@@ -10,6 +10,7 @@ import click
 
 from ..errors import SmartRagError
 from . import options
+from .waiting import BrokerWatch
 
 
 @click.command("submit")
@@ -40,7 +41,9 @@ def submit_command(
             records.append(_submit(client, path, lane))
             bars.read()
         run_ids = [record["run_id"] for record in records if "run_id" in record]
+        broker = BrokerWatch()
         while wait:
+            broker()
             done, total, open_runs = client.progress(run_ids)
             bars.generated(done, total, open_runs)
             if not open_runs:

@@ -11,7 +11,7 @@ from ..models import Json
 from . import options, output
 from .schedule import ago, every
 
-folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", type=click.Path(path_type=Path, readable=False))
 
 
 @click.group("watch", context_settings={"max_content_width": 80})

@@ -102,8 +102,17 @@ def walk(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iter
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in names:
             file = Path(parent, name)
-            if file.suffix.lower() in KINDS and not _hidden(name) and file.is_file():
+            if file.suffix.lower() in KINDS and not _hidden(name) and _is_file(file, onerror):
                 yield file
+
+
+def _is_file(path: Path, onerror: Callable[[OSError], None] | None) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that may be listed, but not entered
+        if onerror is not None:
+            onerror(error)
+        return False
 
 
 def _hidden(name: str) -> bool:

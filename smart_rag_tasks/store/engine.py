@@ -85,6 +85,10 @@ def _normalized(url: str) -> URL:
         )
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise InvalidSettings(
+            f"SMART_RAG_STORE_URL: {parsed.drivername} is not supported; leave the driver out: sqlite:// or postgresql://"
+        )
     return parsed
 
 
@@ -156,6 +160,10 @@ def _translated() -> Iterator[None]:
         if any(phrase in reason for phrase in _FULL):
             raise StoreFull(
                 f"The disk under the store is full ({reason}): make room; the work goes on by itself."
+            ) from None
+        if "readonly" in reason:
+            raise StoreUnavailable(
+                f"The store cannot be written ({reason}): check the permissions of its file and folder."
             ) from None
         raise StoreUnavailable(
             f"The store does not answer ({reason}): check SMART_RAG_STORE_URL and that the database is up."

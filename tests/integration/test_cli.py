@@ -13,7 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stack import TESTS, wait_until
+from stack import TESTS, Stack, wait_until
+
+from smart_rag_tasks.cli import waiting
+from smart_rag_tasks.errors import BrokerUnreachable
 
 CLI = [sys.executable, "-m", "smart_rag_tasks"]
 
@@ -67,6 +70,27 @@ def test_run_then_look_then_run_again(folder: Path) -> None:
     assert [] == left_over(folder)
 
 
+def test_without_a_broker_nobody_waits_for_ever(folder: Path) -> None:
+    for words in (("run", "docs"), ("submit", "docs", "--wait")):
+        done = cli(folder, *words, REDIS_URL="redis://127.0.0.1:1/0")
+        assert 1 == done.returncode
+        assert "Error: the broker does not answer" in done.stderr
+        assert "check REDIS_URL" in done.stderr
+    assert "2 documents" in cli(folder, "run", "docs").stdout
+
+
+def test_a_broker_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(waiting, "_LOOK", 0.0)
+    with Stack(tmp_path) as stack:
+        watch = waiting.BrokerWatch()
+        watch()
+        stack.redis.stop()
+        watch()
+        monkeypatch.setattr(waiting, "_PATIENCE", 0.0)
+        with pytest.raises(BrokerUnreachable, match="the same command goes on"):
+            watch()
+
+
 def test_output_that_goes_nowhere_is_one_line(folder: Path) -> None:
     cli(folder, "run", "docs")
     for command in ("list", "export", "export --jsonl /dev/full"):
@@ -109,6 +133,8 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("run", "docs", "--generator", "nosuch"), "nosuch"),
         (("run", "docs", "--store", "mysql://x/y"), "SMART_RAG_STORE_URL: mysql is not supported"),
         (("list", "--store", "docs/tea.md"), "SMART_RAG_STORE_URL: the file is no SQLite database"),
+        (("list", "--store", ":memory:"), "a SQLite store must be a file"),
+        (("list", "--store", "sqlite+aiosqlite:///x.db"), "SMART_RAG_STORE_URL: sqlite+aiosqlite is not supported"),
         (("list", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
         (("show", "nothing"), "no such document"),
         (("list", "--status", "odd"), "--status"),

@@ -67,6 +67,21 @@ def test_the_others_are_found_all_the_same(tree: Path) -> None:
         find_files(paths[:2], lambda path, error: None)
 
 
+def test_a_folder_that_may_not_be_entered_does_not_stop_the_others(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path.name == "b.md":  # what a folder of mode 444 does, to everybody but root
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    refused: list[str] = []
+    found = find_files([tree], lambda path, error: refused.append(str(error)))
+    assert len(found) == 3
+    assert refused == [f"{tree}/b.md: cannot be read (Permission denied); check its name and permissions"]
+
+
 def test_suffixes_of_every_format_are_supported() -> None:
     assert {".txt", ".md", ".html", ".pdf", ".docx", ".pptx", ".epub"} <= set(SUPPORTED_SUFFIXES)
 

@@ -17,6 +17,11 @@ from smart_rag_tasks.settings import client_url, load, mask
         ("REDIS_URL", "http://:secret@h/", "REDIS_URL: use redis://"),
         ("REDIS_URL", "amqp://h//", "REDIS_URL: use redis://"),
         ("REDIS_URL", "redis://:secret@h:port/0", "REDIS_URL: its port must be a number"),
+        ("REDIS_URL", "redis://h/abc", "REDIS_URL: its database must be a number"),
+        ("REDIS_URL", " ", "REDIS_URL: is blank"),
+        ("CELERY_LOG_FILE", " ", "CELERY_LOG_FILE: is blank"),
+        ("SMART_RAG_LOST_AFTER", "inf", "SMART_RAG_LOST_AFTER: .* less than or equal to 604800"),
+        ("SMART_RAG_CHORD_EXPIRES", "9" * 17, "SMART_RAG_CHORD_EXPIRES: .* less than or equal to 315360000"),
         ("CELERY_BROKER_URL", "kafka://h", r"CELERY_BROKER_URL: use redis://.*amqp://"),
         ("CELERY_BROKER_URL", "sentinel://a:1;kafka://b:2", "CELERY_BROKER_URL: use redis://"),
         ("CELERY_RESULT_BACKEND", "nope://x", "CELERY_RESULT_BACKEND: use redis://"),
@@ -42,6 +47,22 @@ def test_a_place_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: 
 def test_places_that_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("REDIS_URL", url)
     assert url == load().broker_url == load().result_backend
+
+
+def test_a_store_may_be_a_plain_file_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SMART_RAG_STORE_URL", raising=False)
+    (tmp_path / ".env").write_text("SMART_RAG_STORE_URL=my.db\n")
+    assert f"sqlite:///{tmp_path}/my.db" == load().store_url
+    monkeypatch.setenv("SMART_RAG_STORE_URL", "postgresql://h/d")
+    assert "postgresql://h/d" == load().store_url
+
+
+def test_an_env_file_that_is_no_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"SMART_RAG_HOME=caf\xe9\n")
+    with pytest.raises(InvalidSettings, match=r"^\.env: is not UTF-8 text"):
+        load()
 
 
 def test_a_name_that_is_not_read_any_more_is_refused_in_the_env_file_too(
