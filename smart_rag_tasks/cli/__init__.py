@@ -6,6 +6,7 @@ Each command lives in a module beside this one and is imported when it is called
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -97,5 +98,8 @@ def main() -> None:
     """The program ``smart-rag-tasks``."""
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  (closed by the caller)
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese
     sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
     rag(prog_name="smart-rag-tasks")

@@ -14,6 +14,9 @@ import click
 from ..models import Json, RunStatus
 from . import options
 
+#: Documents that `list` shows if nothing else is asked for.
+LISTED = 50
+
 
 @click.command("status")
 @click.argument("document", required=False)
@@ -44,19 +47,18 @@ def status_command(document: str | None, store: str | None, as_json: bool, watch
 
 
 def _status(client: Any, document: str | None) -> Json:
-    """``documents`` by status, and ``shown``: the one asked for, or those under way or in trouble."""
+    """``documents`` by status, ``shown``: the one asked for or those under way or in trouble, how many ``more``."""
     from ..stages.control import find_document
 
     if document is not None:
         record = client.status(find_document(client.env, document))
-        return {"documents": {record["status"]: 1}, "shown": [record]}
-    interesting = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.FAILED)
-    shown = [
-        record
-        for status in (*interesting, RunStatus.COMPLETED_WITH_ERRORS)
-        for record in client.statuses(status=status, limit=10)
-    ]
-    return {"documents": client.counts(), "shown": shown}
+        return {"documents": {record["status"]: 1}, "shown": [record], "more": 0}
+    interesting = [RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.FAILED]
+    interesting.append(RunStatus.COMPLETED_WITH_ERRORS)
+    shown = [record for status in interesting for record in client.statuses(status=status, limit=10)]
+    counts = client.counts()
+    more = max(0, sum(counts.get(status, 0) for status in interesting) - len(shown))
+    return {"documents": counts, "shown": shown, "more": more}
 
 
 def _status_view(status: Json) -> Any:
@@ -82,7 +84,8 @@ def _status_view(status: Json) -> Any:
         for record in status["shown"]
     ]
     columns = ("*Document", "Status", "Stage", ">Chunks", ">Failed", ">Done", ">Time")
-    return Group(sentence, Text(""), output.table(columns, rows))
+    more = f"… {status['more']:,} more: `smart-rag-tasks list --status STATUS`" if status["more"] else ""
+    return Group(sentence, Text(""), output.table(columns, rows), *([Text(more)] if more else []))
 
 
 @click.command("list")
@@ -95,15 +98,16 @@ def _status_view(status: Json) -> Any:
     show_envvar=True,
     help=f"Only documents of this status: {', '.join(RunStatus)}.",
 )
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, envvar="SMART_RAG_LIST_LIMIT",
-              show_envvar=True, help="Documents at the most.")  # fmt: skip
-def list_command(store: str | None, as_json: bool, status: str | None, limit: int) -> None:
+@click.option("--limit", type=click.IntRange(1), envvar="SMART_RAG_LIST_LIMIT", show_envvar=True,
+              help="Documents at the most.  [default: 50; all with --json]")  # fmt: skip
+def list_command(store: str | None, as_json: bool, status: str | None, limit: int | None) -> None:
     """Documents in the store, the newest first."""
     options.apply(SMART_RAG_STORE_URL=store)
     from ..client import Client
     from . import output
 
-    records = Client().statuses(status=status, limit=limit)
+    client = Client()
+    records = client.statuses(status=status, limit=limit or (None if as_json else LISTED))
     if as_json:
         output.print_json(records)
         return
@@ -120,7 +124,12 @@ def list_command(store: str | None, as_json: bool, status: str | None, limit: in
         )
         for record in records
     ]
-    output.console().print(output.table(("*Document", "*Title", ">Chunks", "Lang", "Status"), rows))
+    console = output.console()
+    console.print(output.table(("*Document", "*Title", ">Chunks", "Lang", "Status"), rows))
+    counts = client.counts()
+    more = (counts.get(status, 0) if status else sum(counts.values())) - len(rows)
+    if more > 0:
+        console.print(f"… {more:,} more: --limit N shows N, --json all")
 
 
 @click.command("show")
@@ -226,9 +235,10 @@ def export_command(document: str | None, store: str | None, target: str) -> None
     options.apply(SMART_RAG_STORE_URL=store)
     from ..client import Client
     from ..stages.control import find_document
+    from . import output
 
     client = Client()
     ids = [find_document(client.env, document)] if document else client.document_ids()
     with nullcontext(sys.stdout) if target == "-" else Path(target).open("w", encoding="utf-8") as out:
         for record in client.records(ids):
-            out.write(json.dumps(record, ensure_ascii=False) + "\n")
+            out.write(json.dumps(record, ensure_ascii=target == "-" and not output.speaks_utf8()) + "\n")

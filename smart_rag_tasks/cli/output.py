@@ -44,9 +44,14 @@ def errors() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
 
 
+def speaks_utf8() -> bool:
+    """Whether standard output takes every character."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output; bytes of names that are not UTF-8 as JSON's escapes."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    text = json.dumps(value, ensure_ascii=not speaks_utf8(), indent=2, default=str)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
     sys.stdout.flush()
 

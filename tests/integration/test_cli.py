@@ -91,6 +91,24 @@ def test_a_broker_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatc
             watch()
 
 
+def test_what_a_list_leaves_out_is_said(folder: Path) -> None:
+    cli(folder, "run", "docs")
+    assert "… 1 more: --limit N shows N, --json all" in cli(folder, "list", "--limit", "1").stdout
+    assert "more" not in cli(folder, "list").stdout
+    assert 0 == json.loads(cli(folder, "status", "--json").stdout)["more"]
+
+
+def test_a_terminal_without_chinese_gets_escapes(folder: Path) -> None:
+    cli(folder, "run", "docs")
+    listed = cli(folder, "list", PYTHONIOENCODING="ascii")
+    assert 0 == listed.returncode and "\\u961f" in listed.stdout
+    assert "队列" in {
+        record["title"] for record in json.loads(cli(folder, "list", "--json", PYTHONIOENCODING="latin-1").stdout)
+    }
+    lines = cli(folder, "export", PYTHONIOENCODING="ascii").stdout.splitlines()
+    assert any("队列" in json.loads(line)["text"] for line in lines)
+
+
 def test_output_that_goes_nowhere_is_one_line(folder: Path) -> None:
     cli(folder, "run", "docs")
     for command in ("list", "export", "export --jsonl /dev/full"):
