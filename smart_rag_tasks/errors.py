@@ -6,6 +6,8 @@ A class's docstring is its default message. Chunk text and secrets never stand i
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,6 +29,22 @@ def words_of(error: BaseException) -> str:
     except Exception:  # somebody else's __str__
         words = kind
     return " ".join(words.encode("utf-8", "backslashreplace").decode().replace("\0", " ").split())
+
+
+def trace_of(error: BaseException) -> str:
+    """Where the error was raised, as a traceback says it, and `words_of` it: for logs."""
+    return "".join(traceback.format_tb(error.__traceback__)) + words_of(error)
+
+
+@contextmanager
+def only_exceptions() -> Iterator[None]:
+    """Around somebody else's code: a BaseException that ends no process (asyncio has some) is an error like others."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise GeneratorError(f"it raised {type(error).__name__}, which is no Exception") from None
 
 
 def _place(error: BaseException) -> str:

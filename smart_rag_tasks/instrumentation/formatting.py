@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ..errors import trace_of
 from .context import KEYS, clean, current
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")
+
+
+_OURS = ("smart_rag_tasks", "celery")
 
 
 def masked(line: str) -> str:
@@ -72,6 +76,9 @@ def _word(value: str) -> str:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """In full what others log; of what we do, an error's words only if they can hold no chunk text."""
     if record.exc_info and not record.exc_text:
-        record.exc_text = formatter.formatException(record.exc_info)
+        error = record.exc_info[1]
+        ours = record.name.startswith(_OURS)
+        record.exc_text = trace_of(error) if error and ours else formatter.formatException(record.exc_info)
     return record.exc_text or ""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
+from ..errors import only_exceptions
 from ..models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata, Outcome
 
 
@@ -91,7 +92,8 @@ def title_of(generator: MetadataGenerator, chunks: Sequence[Chunk], hint: str) -
     """The document's title by the generator's own ``title`` or the default one."""
     own = getattr(generator, "title", None)
     if callable(own):
-        title: str = own(chunks, hint)
+        with only_exceptions():
+            title: str = own(chunks, hint)
         return title
     return BaseGenerator().title(chunks, hint)
 
@@ -102,6 +104,7 @@ def describe(
     """The document's metadata by the generator's own ``describe`` or the default one."""
     own = getattr(generator, "describe", None)
     if callable(own):
-        result: DocumentMetadata = own(document, chunks)
+        with only_exceptions():
+            result: DocumentMetadata = own(document, chunks)
         return result
     return BaseGenerator().describe(document, chunks)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 
-from ..errors import GeneratorError, TransientError
+from ..errors import GeneratorError, TransientError, only_exceptions
 from ..metadata.generator import MetadataGenerator
 from ..models import Chunk, ChunkFailure, DocumentContext, Outcome
 from .outcomes import valid_failure, valid_outcome
 
 #: Celery's soft time limit, by name: this floor does not import Celery.
 SOFT_LIMIT = "SoftTimeLimitExceeded"
+
+#: What stands for chunk text in a message, and characters of it that make a quotation.
+_TEXT = "<chunk text>"
+_QUOTED = 12
 
 _TRANSIENT = (TransientError, TimeoutError, ConnectionError)
 
@@ -23,7 +27,8 @@ def call(generator: MetadataGenerator, chunks: Sequence[Chunk], document: Docume
     (time-out, lost connection, time limit) is every chunk's outcome.
     """
     try:
-        return [valid_outcome(given) for given in _one_each(generator.generate(chunks, document), chunks)]
+        with only_exceptions():
+            return [valid_outcome(given) for given in _one_each(generator.generate(chunks, document), chunks)]
     except Exception as error:  # the chunk boundary: recorded with its traceback
         failure = failure_of(error, chunks)
         if len(chunks) == 1 or failure.transient or failure.kind == SOFT_LIMIT:
@@ -53,10 +58,28 @@ def _words_of(error: Exception) -> str:
 
 
 def _without_text(words: str, chunks: Sequence[Chunk]) -> str:
+    """The words without the texts, and without what was cut out of one, in capitals or not."""
     for chunk in chunks:
         for form in (chunk.text, repr(chunk.text), repr(chunk.text)[1:-1]):
-            words = words.replace(form, "<chunk text>")
-    return words
+            words = words.replace(form, _TEXT)
+    return _without_quotes(words, "\n".join(chunk.text for chunk in chunks).lower())
+
+
+def _without_quotes(words: str, text: str) -> str:
+    """A quotation of twice ``_QUOTED`` characters holds a whole stride of it, wherever it begins."""
+    kept, lower, place, end = "", words.lower(), 0, 0
+    while place + _QUOTED <= len(words):
+        if lower[place : place + _QUOTED] not in text:
+            place += _QUOTED
+            continue
+        first, last = place, place + _QUOTED
+        while first > end and lower[first - 1 : last] in text:
+            first -= 1
+        while last < len(words) and lower[first : last + 1] in text:
+            last += 1
+        kept += words[end:first] + _TEXT
+        place = end = last
+    return kept + words[end:]
 
 
 def _one_each(given: Iterable[object], chunks: Sequence[Chunk]) -> list[object]:

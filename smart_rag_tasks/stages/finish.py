@@ -112,9 +112,12 @@ def _describe_under_lease(env: Environment, run: Row[Any]) -> DocumentMetadata |
         return DocumentMetadata(title=run.title)
     try:
         with renewing(env, lease):
-            return _describe(env, run)
-    finally:
+            summary = _describe(env, run)
+    except Exception:
         give_back(env, lease)
+        raise
+    give_back(env, lease)  # not after a SystemExit: the next one shall see that somebody died on it
+    return summary
 
 
 def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ..errors import SmartRagError, StoreUnavailable, UnknownRun
+from ..errors import StoreUnavailable, UnknownRun, words_of
 from ..metadata import cache_key, compose_context, title_of
 from ..metadata.generator import MetadataGenerator
 from ..models import TERMINAL, WITHOUT_METADATA, ChunkState, DocumentContext, Json, RunStatus
@@ -90,9 +90,12 @@ def _plan_under_lease(env: Environment, run: Row[Any], deaths: int) -> int | Non
         return None
     try:
         with renewing(env, lease):
-            return _plan(env, run)
-    finally:
+            count = _plan(env, run)
+    except Exception:
         give_back(env, lease)
+        raise
+    give_back(env, lease)  # not after a SystemExit: the next one shall see that somebody died on it
+    return count
 
 
 def _plan(env: Environment, run: Row[Any]) -> int | None:
@@ -110,9 +113,7 @@ def _plan(env: Environment, run: Row[Any]) -> int | None:
             batches.insert_step(env.store, connection, run.run_id, PLANNING, 0)
             tries = batches.count_failure(connection, run.run_id, PLANNING, due_at=None)
         if tries >= env.settings.max_attempts:
-            # an error that is not ours may quote a chunk
-            why = str(error) if isinstance(error, SmartRagError) else type(error).__name__
-            _give_up(env, run, f"planning failed in each of {tries} tries: {why}")
+            _give_up(env, run, f"planning failed in each of {tries} tries: {words_of(error)}")
         return None
 
 

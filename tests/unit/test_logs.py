@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,21 @@ def test_an_event_is_one_line_and_its_traceback_is_told_apart(formatter: logging
     first, *rest = formatter.format(made).splitlines()
     assert "broke" in first
     assert all(line.startswith("    ") for line in rest)
-    assert "ValueError: why" in (rest[-1] if rest else first)
+    assert "ValueError at test_logs.py" in (rest[-1] if rest else first)
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_the_words_of_somebody_else_s_error_are_not_logged_by_us(formatter: logging.Formatter) -> None:
+    words = "cannot read: the turtle swims to Vienna"
+    try:
+        raise ValueError(words)
+    except ValueError:
+        caught = sys.exc_info()
+    ours = logging.LogRecord("smart_rag_tasks.stages", logging.ERROR, "", 0, "failed", None, caught)
+    theirs = logging.LogRecord("their.generator", logging.ERROR, "", 0, "failed", None, caught)
+    assert "turtle" not in formatter.format(ours)
+    assert "ValueError at test_logs.py" in formatter.format(ours)
+    assert "turtle" in formatter.format(theirs)
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from smart_rag_tasks.models import ChunkFailure, ChunkMetadata, Entity
+from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, Entity
+from smart_rag_tasks.stages.calling import failure_of
 from smart_rag_tasks.stages.outcomes import valid_outcome
 
 TEXTS = "give a tuple of texts"
@@ -84,3 +85,28 @@ def test_an_error_is_cut_to_what_the_store_keeps() -> None:
     assert isinstance(outcome, ChunkFailure)
     assert (128, 2000, 8000) == (len(outcome.kind), len(outcome.message), len(outcome.traceback))
     assert outcome.traceback.endswith("end")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "cannot read 'The turtle swims to Vienna.'",
+        "CANNOT READ THE TURTLE SWIMS TO VIENNA",
+        "1 validation error: input_value='The turtle swims to Vie...', input_type=str",
+        "near: turtle swims to Vienna. Nobody has",
+    ],
+)
+def test_an_error_quotes_no_text_and_no_part_of_one(words: str) -> None:
+    chunks = [Chunk("a", "Other words."), Chunk("b", "The turtle swims to Vienna. Nobody has ever asked why.")]
+    try:
+        raise ValueError(words)
+    except ValueError as error:
+        failure = failure_of(error, chunks)
+    told = f"{failure.message} {failure.traceback}".lower()
+    assert "<chunk text>" in failure.message
+    assert not any(word in told for word in ("turtle", "swims"))
+
+
+def test_an_error_s_own_words_stay() -> None:
+    failure = failure_of(ValueError("the context length is exceeded"), [Chunk("a", "The length of a context.")])
+    assert "the context length is exceeded" == failure.message

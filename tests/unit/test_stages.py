@@ -124,6 +124,47 @@ def test_a_describe_that_gives_no_description_costs_the_summary_only(
     assert ("The title", "") == (document.title, document.summary)
 
 
+class Cancelled(BaseException):
+    """As asyncio's: no Exception."""
+
+
+@pytest.mark.parametrize("method", ["generate", "describe", "title"])
+def test_what_is_no_exception_costs_what_an_exception_costs(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def cancelled(*_: object) -> None:
+        raise Cancelled("the text")
+
+    monkeypatch.setattr(recorder, method, cancelled, raising=False)
+    run = submit(env, "the text", hint="The title")
+    assert {"done"} == set(work(env, run.run_id))
+
+    ending = finish(env, run.run_id)
+
+    assert ending is not None
+    assert ("failed" if method == "generate" else "completed") == ending.result.final_status
+
+
+def test_somebody_who_ends_the_process_in_describe_has_died_on_it(
+    env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(1)
+
+    monkeypatch.setattr(recorder, "describe", leave, raising=False)
+    run = submit(env, "text", hint="The title")
+    work(env, run.run_id)
+    for number in range(3):
+        monkeypatch.setattr(owners, "me", lambda number=number: f"{owners.host()}|{2**22 + number}|0.0")
+        with pytest.raises(SystemExit):
+            finish(env, run.run_id, again=True)
+    monkeypatch.setattr(owners, "me", lambda: f"{owners.host()}|{2**22 + 3}|0.0")
+
+    ending = finish(env, run.run_id, again=True)
+
+    assert ending is not None and "completed" == ending.result.final_status
+
+
 def test_a_transient_error_of_describe_does_not_put_the_end_off(
     env: Environment, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
