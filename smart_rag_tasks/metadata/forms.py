@@ -12,7 +12,7 @@ from typing import Any, Final
 from .analysis import Analysis
 from .kept import Kept
 from .lexicon import chinese_stop, english_common, english_function, english_verbs, english_weak
-from .words import BREAK, NUMBER, Word, rjieba
+from .words import BREAK, NUMBER, Word, rarity, rjieba
 
 #: Words of a gist that come from here at the most.
 MAX_FORMS: Final = 16
@@ -26,17 +26,23 @@ _SUFFIXES: Final = (
     ("ful", ""), ("ist", ""), ("ism", ""), ("ian", ""), ("ing", ""), ("ing", "e"), ("er", "e"), ("er", ""), ("or", ""),
     ("or", "e"), ("ly", ""), ("al", ""), ("al", "e"), ("ed", ""), ("ed", "e"),
 )  # fmt: skip
+#: Languages that the rules are for.
+_LANGUAGES: Final = frozenset({"en", "zh", ""})
 #: Verbs that no one looks anything up by.
 _EMPTY: Final = frozenset(
     {"become", "call", "come", "find", "follow", "get", "give", "go", "have", "include", "keep", "know", "let", "make"}
     | {"mean", "put", "say", "see", "show", "take", "tell", "think", "use"}
 )
+#: Rarity of the parts of Chinese compounds at the most: rarer ones are the ends of two words (华大, 算机).
+_KNOWN: Final = 2.0
 #: Letters that a word keeps before its suffix at the least.
 _STEM: Final = 3
 
 
 def search_forms(analysis: Analysis, limit: int = MAX_FORMS) -> list[str]:
     """At most ``limit`` words in the text's order, none of which the text has."""
+    if analysis.language not in _LANGUAGES:
+        return []
     words = list(chain.from_iterable(analysis.words))
     have = {word.text.lower() for word in words}
     found = dict.fromkeys(chain.from_iterable(map(_FORMS.__getitem__, words)))
@@ -64,7 +70,8 @@ def _parts(text: str) -> tuple[str, ...]:
     if len(text) < 3:
         return ()
     engine: Any = rjieba()
-    return tuple(part for part in engine.cut_all(text) if 1 < len(part) < len(text) and part not in chinese_stop())
+    parts = (part for part in engine.cut_all(text) if 1 < len(part) < len(text))
+    return tuple(part for part in parts if part not in chinese_stop() and rarity(part) <= _KNOWN)
 
 
 def base_form(word: str) -> str:

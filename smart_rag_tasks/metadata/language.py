@@ -51,7 +51,7 @@ _HAN_RANGES: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa
 #: Those of the scripts below.
 _OTHER_RANGES: Final = "\u0370-\u1cff\u3041-\u30fa\uac00-\ud7af"
 _HAN: Final = re.compile(f"[{_HAN_RANGES}]+")
-_OTHER: Final = re.compile(f"[{_OTHER_RANGES}]")
+_OTHER: Final = re.compile(f"[{_OTHER_RANGES}]+")
 #: A letter of any script but Latin.
 _SCRIPT: Final = re.compile(f"[{_OTHER_RANGES}{_HAN_RANGES}]")
 _KANA: Final = re.compile("[\u3041-\u309f\u30a1-\u30fa]")
@@ -61,6 +61,8 @@ _SHARE: Final = 0.12
 #: Of languages that a text has equally many words of ("la" is a word of six) the first of these.
 _WIDESPREAD: Final = ("en", "fr", "es", "pt", "it", "de")
 _LETTERS_PER_WORD: Final = 5
+#: Letters that English has in foreign words only.
+_FOREIGN: Final = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 _ENGLISH_WORD: Final = re.compile("[a-z]+")
 _LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 #: The languages of a word that is none's function word, and of what is no word in lower case.
@@ -69,7 +71,7 @@ _NO_WORD: Final = frozenset({""})
 _SCRIPTS: Final = {
     "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
     "ru": re.compile("[\u0400-\u04ff]"),
-    "el": re.compile("[\u0370-\u03ff]"),
+    "el": re.compile("[\u0370-\u03ff]{2,}"),  # single letters are symbols
     "ar": re.compile("[\u0600-\u06ff\u0750-\u077f]"),
     "he": re.compile("[\u0590-\u05ff]"),
     "hi": re.compile("[\u0900-\u097f]"),
@@ -121,11 +123,11 @@ def _by_script(text: str) -> str:
 
 def _other_script(text: str) -> tuple[str, int]:
     """The commonest script that is neither Latin nor Han: its main language and how many letters."""
-    letters = "".join(_OTHER.findall(text))
-    if not letters:
+    words = " ".join(_OTHER.findall(text))
+    if not words:
         return "", 0
-    counts = {code: len(pattern.findall(letters)) for code, pattern in _SCRIPTS.items()}
-    counts["ja"] = len(_KANA.findall(letters))
+    counts = {code: sum(map(len, pattern.findall(words))) for code, pattern in _SCRIPTS.items()}
+    counts["ja"] = len(_KANA.findall(words))
     return max(counts.items(), key=lambda item: item[1])
 
 
@@ -151,7 +153,8 @@ def _latin(text: str) -> str:
     hits = max(score.values())
     equal = [code for code, count in score.items() if count == hits]
     best = next((code for code in _WIDESPREAD if code in equal), max(equal))
-    if best != "en" and (hits < _FEWEST_HITS or hits < _SHARE * said.total()):
+    certain = best == "en" and (plain or not _FOREIGN.search(text))
+    if not certain and (hits < _FEWEST_HITS or hits < _SHARE * said.total()):
         return "en" if plain else ""
     return best
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Final
 from unicodedata import normalize
 
 from sentencex import segment
+
+from .lexicon import english_common
 
 #: Characters; a "sentence" over it (a table, a log, minified code) is cut, so that later steps stay linear.
 MAX_SENTENCE: Final = 600
 
 #: Accents and voicing marks that are written apart from their letters (Unicode's decomposed form).
 _ACCENTS: Final = re.compile("[\u0300-\u036f\u3099\u309a]")
+_LIGATURE: Final = re.compile("[\ufb00-\ufb06]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
@@ -21,15 +25,35 @@ _MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|
 _CODE_MARKS: Final = re.compile(r"[={}()\[\];<>_\\|`$@&*]")
 _FEWEST_MARKS: Final = 3
 _MARKS_SHARE: Final = 0.06
+#: At most so many characters up to a space, or without any.
+_PIECE: Final = re.compile(rf".{{1,{MAX_SENTENCE}}}(?:\s|$)|.{{{MAX_SENTENCE}}}")
+#: Markup of HTML in a text that was not parsed as such.
+_TAG: Final = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]{0,500})?/?>")
+#: A word that a line's end cuts in two.
+_HYPHENATED: Final = re.compile(r"([a-zß-ÿ]+)-\n([a-zß-ÿ]+)")
 _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
 
 
 def clean(text: str) -> str:
-    """The text without NUL and lone surrogates, which the libraries refuse; letters and their accents composed."""
+    """The text without what is no part of its words: NUL, lone surrogates, tags, hyphens of line ends.
+
+    Letters and their accents are composed, ligatures are letters.
+    """
+    if "</" in text:
+        text = unescape(_TAG.sub(" ", text))
+    if "-\n" in text:
+        text = _HYPHENATED.sub(_whole, text)
     if text.isascii():
         return text.replace("\0", " ")
-    text = _SURROGATES.sub(" ", text)
+    text = _SURROGATES.sub(" ", text.replace("\u00ad", ""))
+    text = _LIGATURE.sub(lambda found: normalize("NFKC", found[0]), text)
     return normalize("NFC", text) if _ACCENTS.search(text) else text
+
+
+def _whole(word: re.Match[str]) -> str:
+    """Without the hyphen, unless both parts are English words of their own (long-term)."""
+    first, second = word.groups()
+    return f"{first}-{second}" if {first, second} <= english_common().keys() else f"{first}{second}"
 
 
 def split(text: str, language: str) -> list[str]:
@@ -47,7 +71,7 @@ def split(text: str, language: str) -> list[str]:
 def _cut(sentence: str) -> list[str]:
     if len(sentence) <= MAX_SENTENCE:
         return [sentence] if sentence else []
-    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
+    return [piece for piece in map(str.strip, _PIECE.findall(sentence)) if piece]
 
 
 def prose(found: list[str]) -> list[str]:

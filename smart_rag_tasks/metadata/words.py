@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final
 from unicodedata import category
 
@@ -57,13 +57,21 @@ class Word:
         self.ends = self.parts or self.kind in (STOP, BREAK)
 
 
-_LATIN: Final = re.compile(r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]")
+#: An address, which is one word and names nothing; else a word, a number, or a mark.
+_LATIN: Final = re.compile(
+    r"\w+://[^\s<>\"'）)\]]*[\w/]|[\w.+-]+@\w[\w.-]*\w|"
+    r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]"
+)
 _NUMERIC: Final = re.compile(r"[\d.,:/%+\-]+(?:st|nd|rd|th|s|k|m|mb|gb|kb|ms|km|kg|cm|mm|%)?", re.IGNORECASE)
 _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 #: Characters that no space stands beside.
 _WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef“”‘’…—]")
 #: Scripts with spaces between clauses only (Thai, Lao, Tibetan, Burmese, Khmer): each is taken for one word.
 _UNSPACED: Final = re.compile("[\u0e00-\u109f\u1780-\u17ff]")
+_SCHEMES: Final = frozenset({"http", "https", "www"})
+_QUOTES: Final = ("'", '"')
+#: What no space stands before.
+_CLOSERS: Final = ",.;:!?)]}”’%'/·-"
 _JOINERS: Final = frozenset("-–·‐")
 _ZERO_WIDTH_JOINERS: Final = frozenset("\u200c\u200d")
 
@@ -107,13 +115,13 @@ def _between_spaces(language: str) -> Kept[str, list[Word]]:
 
 
 def _marks_as_letters(token: str) -> str:
-    """The token with "x" for a letter's combining marks (and the joiner after them), which ``\\w`` does not match."""
+    """The token with "x" for a letter's combining marks and joiners, which ``\\w`` does not match."""
     if token.isascii():
         return token
     letters = ""
-    on_letter = marked = False
+    on_letter = False
     for char in token:
-        marked = on_letter and (category(char) in ("Mn", "Mc") or (marked and char in _ZERO_WIDTH_JOINERS))
+        marked = on_letter and (category(char) in ("Mn", "Mc") or char in _ZERO_WIDTH_JOINERS)
         on_letter = marked or char.isalpha()
         letters += "x" if marked else char
     return letters
@@ -129,6 +137,8 @@ def _latin_word(text: str, language: str) -> Word:
         return Word(text, text, BREAK)
     lower = text.lower().replace("’", "'")
     named = text[0].isupper()
+    if "://" in lower or "@" in lower or text in _SCHEMES:
+        return Word(text, lower, STOP)
     if lower == "'s":
         return Word(text, lower, WEAK)
     if not lower[0].isalpha() and _NUMERIC.fullmatch(lower):
@@ -227,14 +237,31 @@ def join(words: Sequence[Word]) -> str:
         return ""
     text = words[0].text
     for word in words[1:]:
+        if word.text in _QUOTES:
+            return _join_quoted([word.text for word in words])
         text += f" {word.text}" if _needs_space(text[-1], word.text[0]) else word.text
     return text
+
+
+def _join_quoted(texts: Sequence[str]) -> str:
+    """The same with straight quotes: where they are even in number they open and close in turn."""
+    inside = {mark: False for mark in _QUOTES if texts.count(mark) % 2 == 0}
+    joined = texts[0]
+    for before, text in pairwise(texts):
+        spaced = _needs_space(before[-1], text[0])
+        if before in inside:
+            inside[before] = not inside[before]
+            spaced = not inside[before] and text[0] not in _CLOSERS
+        if text in inside:
+            spaced = not inside[text]
+        joined += f" {text}" if spaced else text
+    return joined
 
 
 def _needs_space(left: str, right: str) -> bool:
     between = left + right
     if between.isascii() and between.isalnum():
         return True
-    if left in "([{“‘\"'#@$/·-" or right in ",.;:!?)]}”’%'/·-":
+    if left in "([{“‘\"'#@$/·-" or right in _CLOSERS:
         return False
     return not (_WIDE.match(left) or _WIDE.match(right))

@@ -14,6 +14,7 @@ import pytest
 from smart_rag_tasks.metadata import detect_language, load_generator
 from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
 from smart_rag_tasks.metadata.kept import Kept
+from smart_rag_tasks.metadata.words import join, split_words
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Entity
 
 DOCUMENT = DocumentContext("d")
@@ -95,6 +96,8 @@ def test_chinese_with_code_is_chinese() -> None:
         ("Le chat est dans la maison avec les enfants et une souris.", "fr"),
         ("He said: to be or not to be. " + "Le chat est dans la maison avec les enfants et une souris. " * 20, "fr"),
         ("The angle α between the axes is small. " * 20, "en"),
+        ("Let f be continuous on [a, b]. Then there is ξ with f(ξ) = 0 if ε > 0 and δ < ε.", "en"),
+        ("Belediye meclisi salı günü köprüyü on sekiz ay boyunca kapatma kararı aldı.", ""),
         ("Menu à la carte, crème brûlée à la vanille, café gourmand.", "fr"),
         ("Voilà la maison près de la plage.", "fr"),
         ("La vista de la niña está muy clara, señor.", "es"),
@@ -303,7 +306,7 @@ def test_no_thread_is_started() -> None:
 
 def test_the_fingerprint_is_stable() -> None:
     assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
-    assert ExtractiveGenerator().fingerprint.startswith("extractive-4-")
+    assert ExtractiveGenerator().fingerprint.startswith("extractive-5-")
 
 
 def test_words_that_come_back_stay_known_and_the_others_are_forgotten() -> None:
@@ -319,3 +322,37 @@ def test_words_that_come_back_stay_known_and_the_others_are_forgotten() -> None:
     assert 1 == asked.count("the")
     assert "A" == kept["a"]
     assert 2 == asked.count("a")
+
+
+def test_a_long_text_without_sentences_is_cut_between_words() -> None:
+    metadata = metadata_of("alpha beta\n" * 9000)
+    assert {"alpha", "beta"} >= set(" ".join(metadata.keywords).split())
+    assert "alpha beta" in metadata.summary
+
+
+def test_markup_addresses_and_hyphens_are_no_words() -> None:
+    assert ("The bridge was closed & reopened.", "en") == (
+        (metadata := metadata_of("<p>The <b>bridge</b> was closed &amp; reopened.</p>")).summary,
+        metadata.language,
+    )
+    addresses = metadata_of("See https://docs.example.org/library or write to desk@example.org about the library.")
+    assert ("library",) == addresses.keywords
+    assert {"url", "email"} == {entity.kind for entity in addresses.entities}
+    broken = metadata_of(
+        "The engi-\nneers re\u00adported long-\nterm cracks in the gir-\nders and \ufb01nal \ufb02aws."
+    )
+    assert "The engineers reported long-term cracks in the girders and final flaws." == broken.summary
+
+
+def test_straight_quotes_keep_their_spaces() -> None:
+    for text in ("Open the 'File' menu", "'File' menu", "choose 'it', then \"Plain text\"."):
+        assert text == join(split_words(text, "en"))
+
+
+def test_search_forms_are_words_of_the_text_s_language() -> None:
+    assert "" == metadata_of("Les ingénieurs ont trouvé des fissures dans trois poutres lors d'une visite.").gist
+    assert not {"据库", "布式"} & set(metadata_of("分布式数据库的工程师在维护。").gist.split(", "))
+
+
+def test_a_word_with_a_joiner_inside_is_one_word() -> None:
+    assert ["سه\u200cشنبه"] == [word.text for word in split_words("سه\u200cشنبه", "fa")]
