@@ -95,13 +95,12 @@ def _text(value: object, where: str) -> str:
 def _section_path(value: object, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
+    path = (value,) if isinstance(value, str) else value
+    if not isinstance(path, (list, tuple)) or not all(isinstance(part, str) for part in path):
         raise InvalidChunks(f"{where}.section_path: must be a list of headings (texts)")
-    for part in value:
+    for part in path:
         _check_characters(part, f"{where}.section_path")
-    return tuple(value)
+    return tuple(path)
 
 
 def _page(value: object, where: str) -> int | None:

@@ -29,6 +29,8 @@ def checked(**fields: Any) -> Chunk:
         ({"chunk_id": "\ud800"}, "chunk_id: holds a NUL or half a character"),
         ({"section_path": ["a", "\ud800"]}, "section_path: holds a NUL or half a character"),
         ({"section_path": ["a\x00"]}, "section_path: holds a NUL"),
+        ({"section_path": "a\x00"}, "section_path: holds a NUL"),
+        ({"section_path": "\ud800"}, "section_path: holds a NUL or half a character"),
         ({"page": 2**63}, "page: must be a whole number from 0 to 2,147,483,647"),
         ({"page": -1}, "page: must be a whole number"),
         ({"metadata": {"a": object()}}, "metadata: must be JSON"),
@@ -52,6 +54,7 @@ def test_what_is_taken() -> None:
     given = {"a": [1, None, {"b": "文"}], "backslash": "\\u0000"}
     assert given == checked(metadata=given).metadata
     assert ("一", "b") == checked(section_path=["一", "b"]).section_path
+    assert ("a",) == checked(section_path="a").section_path
     assert 2**31 - 1 == checked(page=2**31 - 1).page
 
 
