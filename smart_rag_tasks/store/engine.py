@@ -93,9 +93,10 @@ def _normalized(url: str) -> URL:
 
 
 def _make_engine(url: URL, full_sync: bool) -> Engine:
-    codec: dict[str, Any] = {
+    options: dict[str, Any] = {
         "json_serializer": json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode,
         "json_deserializer": _decoded,
+        "hide_parameters": True,  # they hold texts, and would stand in every error of a statement
     }
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
@@ -103,7 +104,7 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
-            **codec,
+            **options,
             connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
         )
         event.listen(engine, "connect", partial(_prepare_sqlite, full_sync))
@@ -112,7 +113,7 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
     try:
         return create_engine(
             url,
-            **codec,
+            **options,
             pool_pre_ping=True,
             pool_size=2,
             max_overflow=3,
@@ -168,3 +169,7 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(
             f"The store does not answer ({reason}): check SMART_RAG_STORE_URL and that the database is up."
         ) from None
+    except exc.DBAPIError as error:
+        for each in (error, error.orig):  # PostgreSQL quotes the row after the first line
+            each.args = (str(each).partition("\n")[0],)  # type: ignore[union-attr]
+        raise
