@@ -18,6 +18,10 @@ _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 #: Characters; what the store's columns hold.
 MAX_DOCUMENT_ID = 512
 MAX_CHUNK_ID = 256
+
+#: Bytes in UTF-8: with the longest chunk_id (4 x 256) it is below the 2,704 of a row of a PostgreSQL index.
+MAX_DOCUMENT_ID_BYTES = 1536
+
 MAX_PAGE = 2**31 - 1
 
 
@@ -29,6 +33,8 @@ def valid_document_id(document_id: object) -> str:
         raise InvalidInput(f"document_id: has {len(document_id)} characters, at most {MAX_DOCUMENT_ID} are allowed")
     if _CONTROL.search(document_id) or _SURROGATE.search(document_id):
         raise InvalidInput("document_id: holds control characters or half a character; remove them")
+    if (size := len(document_id.encode())) > MAX_DOCUMENT_ID_BYTES:
+        raise InvalidInput(f"document_id: has {size:,} bytes in UTF-8, at most {MAX_DOCUMENT_ID_BYTES:,} are allowed")
     return document_id
 
 

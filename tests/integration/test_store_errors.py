@@ -1,15 +1,19 @@
-"""What the store says when it cannot take something: never a chunk's text."""
+"""What the store cannot take: refused before it comes there, or told without a chunk's text."""
 
 from __future__ import annotations
 
 import logging
+import random
 import traceback
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import StatementError
 
+from smart_rag_tasks.errors import InvalidInput
 from smart_rag_tasks.models import Chunk
+from smart_rag_tasks.stages.ingest import Submission, admit
+from smart_rag_tasks.stages.validation import valid_chunks, valid_document_id
 from smart_rag_tasks.store import Store, admission
 
 
@@ -31,3 +35,21 @@ def test_an_error_of_the_database_holds_no_text(
     else:
         assert new_store.is_sqlite  # it takes what PostgreSQL does not
     assert "private" not in caplog.text
+
+
+def rare(count: int, first: int = 0x20000) -> str:
+    """So many characters that no compression makes shorter, of four bytes each if nothing else is said."""
+    return "".join(chr(first + random.randrange(6000)) for _ in range(count))
+
+
+@pytest.mark.parametrize(("count", "first"), [(512, 0x4E00), (384, 0x20000)])
+def test_the_longest_ids_are_taken(new_store: Store, count: int, first: int) -> None:
+    name = valid_document_id(rare(count, first))
+    chunks = valid_chunks([{"chunk_id": rare(256), "text": "one"}], max_chars=100, max_chunks=1)
+
+    assert admit(new_store, Submission(name, chunks, "extractive", engine="celery")).created
+
+
+def test_a_longer_document_id_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="document_id: has 1,540 bytes in UTF-8, at most 1,536 are allowed"):
+        valid_document_id(rare(385))
