@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     max_chunk_chars: int = Field(100_000, alias="SMART_RAG_MAX_CHUNK_CHARS", ge=100, le=10_000_000)
     max_chunks: int = Field(200_000, alias="SMART_RAG_MAX_CHUNKS", ge=1)
     max_file_mb: int = Field(100, alias="SMART_RAG_MAX_FILE_MB", ge=1, le=4096)
-    #: Bytes of chunks that may travel in a message (producers without the store).
+    #: Bytes of chunks, as JSON, that may travel in a message (producers without the store).
     max_message_bytes: int = Field(1_000_000, alias="SMART_RAG_MAX_MESSAGE_BYTES", ge=1000)
     #: Folders below which ingest tasks may read, separated by ``:``; empty: none but what `run`/`watch` add.
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field((), alias="SMART_RAG_ALLOWED_ROOTS")

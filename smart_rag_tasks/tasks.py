@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -182,11 +183,11 @@ def _check_size(env: Environment, name: str, chunks: Any) -> None:
 
 
 def message_size(chunks: Any) -> int:
-    """Bytes of the chunks' texts."""
-    if not isinstance(chunks, (list, tuple)):
+    """Bytes of the chunks as JSON: ids, texts, headings and metadata; 0 for what is none, it is refused later."""
+    try:
+        return len(json.dumps(chunks, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+    except (TypeError, ValueError, RecursionError):
         return 0
-    texts = (item.get("text", "") for item in chunks if isinstance(item, dict))
-    return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
 
 
 @app.task(bind=True, name=names.INGEST_FILE, ignore_result=True, **_PATIENT)

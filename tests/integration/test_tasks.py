@@ -39,8 +39,13 @@ def test_what_a_worker_refuses_reaches_the_caller_with_the_reason(producer: Cele
         result.get(timeout=20)
 
 
-def test_more_than_a_megabyte_in_a_message_is_refused(producer: Celery, document_id: str) -> None:
-    chunks = [{"chunk_id": f"c{number}", "text": "x" * 50_000} for number in range(25)]
+@pytest.mark.parametrize(
+    "fields", [{"text": "x" * 50_000}, {"section_path": ["x" * 50_000]}, {"metadata": {"x": "x" * 50_000}}]
+)
+def test_more_than_a_megabyte_in_a_message_is_refused(
+    producer: Celery, document_id: str, fields: dict[str, Any]
+) -> None:
+    chunks = [{"chunk_id": f"c{number}", "text": "x"} | fields for number in range(25)]
     result = producer.send_task("process_document_pipeline", args=[document_id, chunks], queue="intake_queue")
 
     with pytest.raises(Exception, match="hand over a file"):
