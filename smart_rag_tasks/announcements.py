@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from celery.canvas import Signature
+from kombu.utils.json import dumps, loads
 from sqlalchemy import Row
 
 from . import names, tracing
@@ -70,4 +71,7 @@ def send_result(env: Environment, entry: Row[Any]) -> None:
 
 def send_callback(_env: Environment, entry: Row[Any]) -> None:
     """Publish a callback with the final dict."""
-    Signature.from_dict(entry.payload["signature"], app=app).apply_async((entry.payload["result"],))
+    signature = Signature.from_dict(entry.payload["signature"], app=app)
+    for name in signature.options.keys() & {"eta", "expires"}:  # the rest is turned back by who gets it
+        signature.options[name] = loads(dumps(signature.options[name]))
+    signature.apply_async((entry.payload["result"],))

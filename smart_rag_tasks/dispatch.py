@@ -19,7 +19,7 @@ from .models import Json
 from .settings import Settings, get_settings
 from .stages import routing
 from .stages.ingest import Admission, Submission, admit
-from .stages.validation import valid_chunks, valid_document_id, valid_flag, valid_lane
+from .stages.validation import valid_chunks, valid_document_id, valid_flag, valid_lane, valid_task_id
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,8 @@ def submit(
     if chunks is not None:
         checked = valid_chunks(chunks, max_chars=settings.max_chunk_chars, max_chunks=settings.max_chunks)
     valid_flag("force", wishes.get("force", False))
+    if wishes.get("run_id") is not None:
+        valid_task_id(wishes["run_id"])
     wishes.setdefault("generator", settings.generator)
     wishes.setdefault("options", settings.generator_options)
     wish = Submission(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from celery import Task
 from celery.canvas import Signature
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
+from kombu.utils.functional import maybe_list
+from kombu.utils.json import dumps
 
 from . import names, pipelines
 from .announcements import deliver_ending, send_callback, send_result, settle, tell
@@ -61,8 +63,8 @@ class PipelineTask(BaseTask):
         admission = submit(
             env.store,
             env.settings,
-            callbacks=[*_callbacks(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)],
-            run_id=options.get("task_id"),
+            callbacks=[*callbacks_of(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)],
+            run_id=options.get("task_id") or None,
             **wish,
         )
         result: AsyncResult[Any] = self.AsyncResult(admission.run_id)
@@ -73,15 +75,14 @@ def _wish(document_id: Any, chunks: Any = None, lane: str = Lane.BULK, force: bo
     return {"document_id": document_id, "chunks": chunks, "lane": lane, "force": force}
 
 
-def _callbacks(link: Any) -> list[Json]:
+def callbacks_of(link: Any) -> list[Json]:
     """Signatures as they can be stored; they are called with the final dict at the true end."""
-    if not link:
-        return []
-    signatures: Iterable[Any] = [link] if isinstance(link, (Signature, dict)) else link
-    return [_callback(signature) for signature in signatures]
+    return [_callback(signature) for signature in maybe_list(link) or ()]
 
 
 def _callback(given: Any) -> Json:
+    if not isinstance(given, dict) or not isinstance(given.get("task"), str):
+        raise InvalidInput(f"link: must be a signature (task.s(…)) or a list of them, not {type(given).__name__}")
     signature = Signature.from_dict(given, app=app)
     # tasks of another application are known here (Celery shares them), but not to our workers
     foreign = getattr(given, "_app", None) not in (None, app) or signature.task not in app.tasks
@@ -90,7 +91,21 @@ def _callback(given: Any) -> Json:
             f"link: task {signature.task} is none of this application's;"
             " give its signature the queue that your workers serve: .set(queue=…)"
         )
-    return dict(signature)
+    return _storable(signature)
+
+
+def _storable(signature: Json) -> Json:
+    """As Celery would send it: a datetime, say, is a dict that its JSON turns back; refused is what it cannot send."""
+    try:
+        written = dumps(dict(signature), allow_nan=False, ensure_ascii=False)
+        written.encode()  # no half characters
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput(
+            f"link: {signature['task']} has arguments or options that JSON cannot hold;"
+            " give it texts, numbers (no NaN), lists, dicts, dates, UUIDs"
+        ) from None
+    stored: Json = json.loads(written)
+    return stored
 
 
 def _rest_of(chain: Sequence[Any] | None) -> list[Json]:
@@ -100,7 +115,7 @@ def _rest_of(chain: Sequence[Any] | None) -> list[Json]:
     *after, following = chain
     signature = Signature.from_dict(following, app=app).clone()
     signature.options["chain"] = after
-    return _callbacks(signature)
+    return callbacks_of(signature)
 
 
 def _place_in_chord(options: Json) -> list[Json]:
@@ -109,7 +124,7 @@ def _place_in_chord(options: Json) -> list[Json]:
         return []
     place = {key: options.get(key) for key in ("chord", "group_id", "group_index")}
     kwargs = {"index": 0}
-    return _callbacks(
+    return callbacks_of(
         app.signature("celery.accumulate", kwargs=kwargs, queue=names.DEFAULT, task_id=str(uuid4()), **place)
     )
 
@@ -167,7 +182,7 @@ def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any
         lane=lane,
         force=force,
         run_id=task.request.id,
-        callbacks=_callbacks(task.request.callbacks),
+        callbacks=callbacks_of(task.request.callbacks),
         entered="celery",
     )
     task.request.callbacks = None  # they are stored now, and fire at the true end

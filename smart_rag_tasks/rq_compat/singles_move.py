@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, Protocol
-
-from celery.canvas import Signature
+from typing import Protocol
 
 from .. import pipelines
-from ..celery import app
 from ..dispatch import submit
 from ..errors import InvalidInput
 from ..models import Json
 from ..names import BATCH_METADATA_GENERATION, GENERATE_METADATA_FOR_CHUNK, INGEST_FILE, RQ
 from ..stages.environment import Environment
 from ..stages.single import by_document
+from ..tasks import callbacks_of
 from .items import Item
 from .singles import send_chunk, store_chunk
 
@@ -65,8 +63,7 @@ def _document(env: Environment, item: Item) -> None:
     """A document whose chunks are in the message: the same write that the worker would have made."""
     given: Json = dict(zip(("document_id", "chunks", "lane", "force"), item.args, strict=False)) | dict(item.kwargs)
     given.pop("run_id", None)
-    callbacks: list[Any] = [dict(Signature.from_dict(callback, app=app)) for callback in item.callbacks]
-    submit(env.store, env.settings, run_id=item.id, callbacks=callbacks, **given)
+    submit(env.store, env.settings, run_id=item.id, callbacks=callbacks_of(item.callbacks), **given)
 
 
 def _chunks_of_documents(env: Environment, item: Item) -> None:

@@ -18,10 +18,9 @@ _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 #: Characters; what the store's columns hold.
 MAX_DOCUMENT_ID = 512
 MAX_CHUNK_ID = 256
-
 #: Bytes in UTF-8: with the longest chunk_id (4 x 256) it is below the 2,704 of a row of a PostgreSQL index.
 MAX_DOCUMENT_ID_BYTES = 1536
-
+MAX_TASK_ID = 64
 MAX_PAGE = 2**31 - 1
 
 
@@ -36,6 +35,20 @@ def valid_document_id(document_id: object) -> str:
     if (size := len(document_id.encode())) > MAX_DOCUMENT_ID_BYTES:
         raise InvalidInput(f"document_id: has {size:,} bytes in UTF-8, at most {MAX_DOCUMENT_ID_BYTES:,} are allowed")
     return document_id
+
+
+def valid_task_id(task_id: object) -> str:
+    """The id, if a run can have it."""
+    if (
+        not isinstance(task_id, str)
+        or not 0 < len(task_id) <= MAX_TASK_ID
+        or _CONTROL.search(task_id)
+        or _SURROGATE.search(task_id)
+    ):
+        raise InvalidInput(
+            f"task_id: must be a text of 1 to {MAX_TASK_ID} characters, no control characters and no half ones"
+        )
+    return task_id
 
 
 def valid_lane(lane: str) -> Lane:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from types import ModuleType
+from typing import Any
 
 import pytest
 from celery import chain, chord
 from stack import Stack, chunks_of
 from worker_process import running
 
-from smart_rag_tasks import Client, process_document_pipeline
+from smart_rag_tasks import Client, app, process_document_pipeline
 from smart_rag_tasks.errors import InvalidInput
 
 
@@ -31,10 +35,12 @@ def host(new_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch) -> It
 def test_the_applications_own_task_is_told_by_link_chain_and_chord(host: ModuleType) -> None:
     told, then = host.told.s().set(queue="host_queue"), host.then.s().set(queue="host_queue")
 
-    by_link = host.told.s("linked").set(queue="host_queue").clone()
+    now = dt.datetime.now(dt.UTC)
+    given = ["linked", now, now.date(), Decimal("1.50"), uuid.uuid4(), b"bytes"]  # what Celery's JSON can carry
+    by_link = host.told.s(*given).set(queue="host_queue", eta=now, expires=now + dt.timedelta(hours=1)).clone()
     linked = by_link.freeze()
     process_document_pipeline.apply_async(("linked", chunks_of("one")), link=by_link)
-    assert ["linked", "completed", "linked"] == linked.get(timeout=30)
+    assert ["linked", "completed", *given] == linked.get(timeout=30)
 
     chained = chain(process_document_pipeline.s("chained", chunks_of("one", "two")), told, then).apply_async()
     result = host.app.AsyncResult(chained.id)
@@ -53,3 +59,25 @@ def test_what_could_never_be_called_is_refused(host: ModuleType) -> None:
     with pytest.raises(InvalidInput, match=r"link: task host.told is none of this application's; .*\.set\(queue=…\)"):
         process_document_pipeline.apply_async(("refused", chunks_of("one")), link=host.told.s())
     assert "refused" not in Client().document_ids()
+
+
+@pytest.mark.parametrize("link", ["celery.accumulate", 5, {"task": 5}, {}, [None], len])
+def test_a_link_that_is_no_signature_is_refused(live: Stack, document_id: str, link: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"link: must be a signature \(task.s\(…\)\) or a list of them"):
+        process_document_pipeline.apply_async((document_id, chunks_of("one")), link=link)
+    assert document_id not in Client().document_ids()
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}, "\ud800"])
+def test_a_link_that_json_cannot_hold_is_refused(live: Stack, document_id: str, value: Any) -> None:
+    link = app.signature("celery.accumulate", args=(value,))
+    with pytest.raises(InvalidInput, match=r"link: celery\.accumulate has arguments or options that JSON cannot hold"):
+        process_document_pipeline.apply_async((document_id, chunks_of("one")), link=link)
+    assert document_id not in Client().document_ids()
+
+
+@pytest.mark.parametrize("task_id", ["x" * 65, "a\x00b", "\ud800", 5])
+def test_a_task_id_that_no_run_can_have_is_refused(live: Stack, document_id: str, task_id: Any) -> None:
+    with pytest.raises(InvalidInput, match="task_id: must be a text of 1 to 64 characters"):
+        process_document_pipeline.apply_async((document_id, chunks_of("one")), task_id=task_id)
+    assert document_id not in Client().document_ids()
