@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row
 
-from ..errors import UnknownDocument
+from ..errors import InvalidInput, UnknownDocument
 from ..models import TERMINAL, Chunk, Json, Lane, ParsedDocument, RunStatus
 from ..store import Store, admission, runs
 from .finish import end_early
@@ -72,12 +72,15 @@ def submission_of_file(parsed: ParsedDocument, **wishes: Any) -> Submission:
 
 
 def admit(store: Store, wish: Submission) -> Admission:
-    """Store the submission; a run that already does the same is returned instead of a second one."""
+    """Store the submission; a run that already does the same is returned instead of a second one.
+
+    Raises InvalidInput for the id of a run that does something else.
+    """
     now = time.time()
     digest = content_hash(wish)
     with store.write() as connection:
         document = _lock(store, connection, wish, now)
-        own = runs.get(connection, wish.run_id) if wish.run_id else None  # the message that brought it came twice
+        own = _own_run(connection, wish)
         older = admission.open_run(connection, wish.document_id)
         same = own or (older if older is not None and older.content_hash == digest else None)
         if same is not None:
@@ -86,6 +89,19 @@ def admit(store: Store, wish: Submission) -> Admission:
         if older is not None:
             end_early(connection, older, RunStatus.CANCELLED, "superseded by a newer submission", now)
         return _store(store, connection, wish, document, digest, now)
+
+
+def _own_run(connection: Connection, wish: Submission) -> Row[Any] | None:
+    """The run that this very submission has made: the message that brought it came twice."""
+    own = runs.get(connection, wish.run_id) if wish.run_id else None
+    if own is None:
+        return None
+    again = replace(wish, generator=own.generator, options=own.options)  # settings may have changed in between
+    if (own.document_id, own.content_hash) != (wish.document_id, content_hash(again)):
+        raise InvalidInput(
+            f"task_id: {wish.run_id} is the id of another submission (of {own.document_id}); give a new one, or none"
+        )
+    return own
 
 
 def content_hash(wish: Submission) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,37 @@ def test_two_submissions_of_the_same_are_one_run(live: Stack, document_id: str) 
 
     assert first.id == second.id
     assert "completed" == second.get(timeout=60)["final_status"]
+
+
+@pytest.mark.parametrize(("name", "texts"), [("", ["one changed", "two"]), ("-other", ["one"])])
+def test_a_task_id_is_one_submissions(live: Stack, document_id: str, name: str, texts: list[str]) -> None:
+    client, task_id = Client(), f"id-{os.urandom(4).hex()}"
+
+    def submitted(document: str, *texts: str) -> Any:
+        return process_document_pipeline.apply_async((document, chunks_of(*texts)), task_id=task_id).get(timeout=20)
+
+    first = submitted(document_id, "one")
+    assert first == submitted(document_id, "one")  # the same arguments: the same submission
+
+    with pytest.raises(InvalidInput, match=f"task_id: {task_id} is the id of another submission .* give a new one"):
+        submitted(document_id + name, *texts)
+    assert [document_id] == [known for known in client.document_ids() if known.startswith(document_id)]
+    assert ["one"] == [chunk["text"] for chunk in client.document(document_id)["chunks"]]
+
+
+def test_a_message_with_the_task_id_of_another_is_refused(producer: Celery, document_id: str) -> None:
+    def send(document: str, *texts: str) -> Any:
+        arguments = [document, chunks_of(*texts)]
+        return producer.send_task(
+            "process_document_pipeline", args=arguments, queue="intake_queue", task_id=document_id[-60:]
+        )
+
+    assert "completed" == send(document_id, "one").get(timeout=20)["final_status"]
+    app.AsyncResult(document_id[-60:]).forget()
+
+    with pytest.raises(Exception, match="is the id of another submission"):
+        send(f"{document_id}-other", "two").get(timeout=20)
+    assert f"{document_id}-other" not in Client().document_ids()
 
 
 def test_a_newer_submission_takes_over(live: Stack, document_id: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from smart_rag_tasks.errors import InvalidSettings, StoreUnavailable, TransientError
+from smart_rag_tasks.errors import InvalidInput, InvalidSettings, StoreUnavailable, TransientError
 from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, DocumentMetadata, Lane, Outcome
 from smart_rag_tasks.reliability import owners
 from smart_rag_tasks.settings import load
@@ -209,6 +209,26 @@ def test_only_one_caller_ends_a_run(env: Environment) -> None:
     work(env, run.run_id)
 
     assert [True, False] == [ending.made for ending in (finish(env, run.run_id), finish(env, run.run_id)) if ending]
+
+
+def test_a_message_that_comes_twice_is_one_run_whatever_the_settings_are_by_now(env: Environment) -> None:
+    first = submit(env, "a", "b", run_id="mine")
+    work(env, first.run_id)
+    finish(env, first.run_id)
+
+    assert replace(first, created=False) == submit(env, "a", "b", run_id="mine", generator="another")
+
+
+@pytest.mark.parametrize("other", [{"name": "other"}, {"force": True}, {"chunks": None}])
+def test_a_run_id_of_another_submission_is_refused_and_nothing_is_stored(
+    env: Environment, other: dict[str, object]
+) -> None:
+    submit(env, "a", run_id="mine")
+
+    with pytest.raises(InvalidInput, match=r"task_id: mine is the id of another submission \(of doc\)"):
+        submit(env, "a", run_id="mine", **other)
+    with env.store.read() as connection:
+        assert ["doc"] == documents.find(connection, "")
 
 
 def test_planning_twice_is_planning_once(env: Environment) -> None:
