@@ -69,9 +69,13 @@ def send_result(env: Environment, entry: Row[Any]) -> None:
     tracing.record_run(entry.payload)
 
 
-def send_callback(_env: Environment, entry: Row[Any]) -> None:
-    """Publish a callback with the final dict."""
+def send_callback(env: Environment, entry: Row[Any]) -> None:
+    """Publish a callback with the final dict; or let a task id have it whose submission joined the run."""
+    result = entry.payload["result"]
+    if "task_id" in entry.payload:
+        engine(planning.look(env, entry.run_id).engine).store_result(entry.payload["task_id"], result)
+        return
     signature = Signature.from_dict(entry.payload["signature"], app=app)
     for name in signature.options.keys() & {"eta", "expires"}:  # the rest is turned back by who gets it
         signature.options[name] = loads(dumps(signature.options[name]))
-    signature.apply_async((entry.payload["result"],))
+    signature.apply_async((result,))

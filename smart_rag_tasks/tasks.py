@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid5
 
 from celery import Task
 from celery.canvas import Signature
@@ -63,7 +63,7 @@ class PipelineTask(BaseTask):
         admission = submit(
             env.store,
             env.settings,
-            callbacks=[*callbacks_of(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)],
+            callbacks=_told(options),
             run_id=options.get("task_id") or None,
             **wish,
         )
@@ -73,6 +73,11 @@ class PipelineTask(BaseTask):
 
 def _wish(document_id: Any, chunks: Any = None, lane: str = Lane.BULK, force: bool = False) -> Json:
     return {"document_id": document_id, "chunks": chunks, "lane": lane, "force": force}
+
+
+def _told(options: Json) -> list[Json]:
+    """Who is told of the end, by a message's options: links, what follows in a chain, a chord."""
+    return [*callbacks_of(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)]
 
 
 def callbacks_of(link: Any) -> list[Json]:
@@ -123,9 +128,9 @@ def _place_in_chord(options: Json) -> list[Json]:
     if not options.get("chord"):
         return []
     place = {key: options.get(key) for key in ("chord", "group_id", "group_index")}
-    kwargs = {"index": 0}
+    own_id = str(uuid5(NAMESPACE_OID, f"{options.get('task_id')} in {place['group_id']}"))
     return callbacks_of(
-        app.signature("celery.accumulate", kwargs=kwargs, queue=names.DEFAULT, task_id=str(uuid4()), **place)
+        app.signature("celery.accumulate", kwargs={"index": 0}, queue=names.DEFAULT, task_id=own_id, **place)
     )
 
 
@@ -145,7 +150,11 @@ def process_document_pipeline(
     """
     env = environment()
     if run_id is None:
-        run_id = _admit(self, env, document_id, chunks, lane, force)
+        told = _told(self.request.as_execution_options())
+        run_id = _admit(self, env, told, **_wish(document_id, chunks, lane, force))
+        self.request.chain = self.request.chord = None  # as the links
+        if self.request.id not in (None, run_id):
+            raise Ignore("the same is under way: its end is this task's, too")
     run = planning.look(env, run_id)
     if run.total > env.settings.max_batch:
         return _replace(self, pipelines.document_pipeline(document_id, run_id, run.lane))
@@ -171,20 +180,10 @@ def _replace(task: Task[Any, Any], signature: Signature[Any]) -> Any:
         raise Ignore("the sweep goes on") from error
 
 
-def _admit(task: Task[Any, Any], env: Environment, document_id: str, chunks: Any, lane: str, force: bool) -> str:
+def _admit(task: Task[Any, Any], env: Environment, told: list[Json], **wish: Any) -> str:
     """The worker's first act for a producer without the store: the same write that `apply_async` makes."""
-    _check_size(env, "chunks", chunks)
-    admission = submit(
-        env.store,
-        env.settings,
-        document_id,
-        chunks,
-        lane=lane,
-        force=force,
-        run_id=task.request.id,
-        callbacks=callbacks_of(task.request.callbacks),
-        entered="celery",
-    )
+    _check_size(env, "chunks", wish["chunks"])
+    admission = submit(env.store, env.settings, run_id=task.request.id, callbacks=told, entered="celery", **wish)
     task.request.callbacks = None  # they are stored now, and fire at the true end
     return admission.run_id
 
@@ -230,7 +229,7 @@ def preprocess_document(
     """Plan a run: what has to be generated, in which batches. ``chunks`` only from producers without the store."""
     env = environment()
     if run_id is None:
-        run_id = _admit(self, env, document_id, chunks, Lane.BULK, False)
+        run_id = _admit(self, env, callbacks_of(self.request.callbacks), **_wish(document_id, chunks))
     tell(env, run_id, "preprocessing")
     plan = planning.plan(env, run_id, again=_again(self))
     return {"document_id": plan.document_id, "run_id": run_id, "batches": plan.batches}

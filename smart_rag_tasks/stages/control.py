@@ -60,6 +60,7 @@ def resume(env: Environment, document_id: str) -> str:
 
 def _switch(env: Environment, document_id: str, status: RunStatus) -> str:
     with env.store.write() as connection:
+        admission.hold_document(connection, document_id)
         run = _open_run(connection, document_id)
         paused = run.status == RunStatus.PAUSED
         if paused == (status == RunStatus.PAUSED):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,6 +91,7 @@ def end_early(
 
     ``feed``: the sink gets the document as it is; an entry of an earlier run may have left that to this one.
     """
+    admission.hold_document(connection, run.document_id)
     ended = runs.end(connection, run.run_id, {"status": status, "error": reason, "finished_at": now})
     if ended is None:
         return False
@@ -100,6 +101,19 @@ def end_early(
     if feed:
         _feed_sink(connection, ended, [], now)
     return True
+
+
+def join(connection: Connection, run: Row[Any], listeners: Sequence[Json | str], now: float) -> None:
+    """Tell these of the run's end, too, at once if it has ended; who is told already is not told twice.
+
+    A listener is a callback (a serialized signature), or a task id under which the result is waited for.
+    """
+    new = [listener for listener in listeners if listener not in run.callbacks]
+    if not new:
+        return
+    admission.set_callbacks(connection, run.run_id, [*run.callbacks, *new])
+    if run.status in TERMINAL:
+        mail.put(connection, _letters(run, new, result_of(run)), now)
 
 
 def _describe_under_lease(env: Environment, run: Row[Any]) -> DocumentMetadata | None:
@@ -138,6 +152,7 @@ def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
 def _end(
     env: Environment, connection: Connection, run: Row[Any], summary: DocumentMetadata, announce: bool
 ) -> FinalResult | None:
+    admission.hold_document(connection, run.document_id)
     counts = runs.count_states(connection, run.document_id, run.run_id)
     if counts.get(ChunkState.PENDING, 0):
         return None
@@ -183,14 +198,19 @@ def _document_values(run: Row[Any], summary: DocumentMetadata, status: str, now:
 
 
 def _announce(connection: Connection, run: Row[Any], result: FinalResult, now: float, *, with_result: bool) -> None:
-    address = {"document_id": run.document_id, "run_id": run.run_id}
-    rows: list[Json] = [
-        {"kind": "callback", "payload": {"signature": callback, "result": asdict(result)}, **address}
-        for callback in run.callbacks
-    ]
+    rows = _letters(run, run.callbacks, result)
     if with_result:
+        address = {"document_id": run.document_id, "run_id": run.run_id}
         rows.append({"kind": "result", "payload": asdict(result), **address})
     mail.put(connection, rows, now)
+
+
+def _letters(run: Row[Any], listeners: Sequence[Json | str], result: FinalResult) -> list[Json]:
+    address = {"kind": "callback", "document_id": run.document_id, "run_id": run.run_id}
+    return [
+        {"payload": {"task_id" if isinstance(to, str) else "signature": to, "result": asdict(result)}, **address}
+        for to in listeners
+    ]
 
 
 def _feed_sink(connection: Connection, run: Row[Any], removed: list[str], now: float) -> None:

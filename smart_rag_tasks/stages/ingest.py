@@ -13,9 +13,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row
 
 from ..errors import InvalidInput, UnknownDocument
-from ..models import TERMINAL, Chunk, Json, Lane, ParsedDocument, RunStatus
+from ..models import Chunk, Json, Lane, ParsedDocument, RunStatus
 from ..store import Store, admission, runs
-from .finish import end_early
+from .finish import end_early, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def admit(store: Store, wish: Submission) -> Admission:
         older = admission.open_run(connection, wish.document_id)
         same = own or (older if older is not None and older.content_hash == digest else None)
         if same is not None:
-            _join_callbacks(connection, same, wish.callbacks)
+            join(connection, same, [*wish.callbacks, *_other_id(wish, same)], now)
             return Admission(wish.document_id, same.run_id, Lane(same.lane), same.engine, created=False)
         if older is not None:
             end_early(connection, older, RunStatus.CANCELLED, "superseded by a newer submission", now)
@@ -137,9 +137,9 @@ def _lock(store: Store, connection: Connection, wish: Submission, now: float) ->
     )
 
 
-def _join_callbacks(connection: Connection, running: Row[Any], callbacks: Sequence[Json]) -> None:
-    if callbacks and running.status not in TERMINAL:
-        admission.add_callbacks(connection, running.run_id, [*running.callbacks, *callbacks])
+def _other_id(wish: Submission, same: Row[Any]) -> list[str]:
+    """The task id under which somebody waits for the result of a run of another id."""
+    return [wish.run_id] if wish.run_id and wish.run_id != same.run_id else []
 
 
 def _store(

@@ -15,7 +15,7 @@ from ..metadata import cache_key, compose_context, title_of
 from ..metadata.generator import MetadataGenerator
 from ..models import TERMINAL, WITHOUT_METADATA, ChunkState, DocumentContext, Json, RunStatus
 from ..names import GENERATE_BATCH, queue_of
-from ..store import batches, facts, runs
+from ..store import admission, batches, facts, runs
 from ..store.rows import chunk_of
 from .environment import Environment
 from .finish import end_early
@@ -208,6 +208,7 @@ class _Planner:
         run = self.run
         plans = [] if new else [self._plan(row) for row in self._read()]
         with self.env.store.write() as connection:
+            admission.hold_document(connection, run.document_id)
             if not runs.is_plannable(connection, run.run_id):
                 return True
             if self.seen == 0 and run.total >= PAGE:  # planners of several pages must agree on it

@@ -28,6 +28,14 @@ def _insert_document(store: Store) -> Executable:
     return store.insert(documents).on_conflict_do_nothing(index_elements=["document_id"])
 
 
+def hold_document(connection: Connection, document_id: str) -> None:
+    """Hold the document's row until the transaction ends.
+
+    Whoever writes to a document and its run begins with this, as a submission does: else each waits for the other.
+    """
+    connection.execute(_LOCK, {"b_document_id": document_id})
+
+
 _LOCK = select(documents).where(documents.c.document_id == bindparam("b_document_id")).with_for_update()
 
 
@@ -136,6 +144,6 @@ def drop_batches(connection: Connection, run_id: str) -> None:
     connection.execute(delete(batches).where(batches.c.run_id == run_id))
 
 
-def add_callbacks(connection: Connection, run_id: str, callbacks: list[Json]) -> None:
-    """Replace a run's list of callbacks."""
+def set_callbacks(connection: Connection, run_id: str, callbacks: list[Json | str]) -> None:
+    """Replace a run's list of those who are told of its end."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(callbacks=callbacks))

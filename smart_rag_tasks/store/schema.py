@@ -96,7 +96,7 @@ runs = Table(
     Column("failed", Integer, nullable=False, default=0),
     Column("batch_size", Integer, nullable=False, default=0),  # 0: not planned
     Column("batches", Integer, nullable=False, default=0),
-    Column("callbacks", JSON, nullable=False, default=list),
+    Column("callbacks", JSON, nullable=False, default=list),  # signatures, and task ids that wait for the result
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),

@@ -19,7 +19,7 @@ from smart_rag_tasks.stages import environment as environments
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.ingest import Admission, Submission, admit
-from smart_rag_tasks.store import batches, documents, lost, open_store, runs, tallies
+from smart_rag_tasks.store import batches, documents, lost, open_store, outbox, runs, tallies
 
 
 class Recorder:
@@ -229,6 +229,27 @@ def test_a_run_id_of_another_submission_is_refused_and_nothing_is_stored(
         submit(env, "a", run_id="mine", **other)
     with env.store.read() as connection:
         assert ["doc"] == documents.find(connection, "")
+
+
+def test_who_submits_the_same_again_is_told_once_also_after_the_end(env: Environment) -> None:
+    def told() -> list[object]:
+        with env.store.read() as connection:
+            letters = [row.payload for row in outbox.due(connection, time.time(), 9) if row.kind == "callback"]
+        return [letter.get("task_id") or letter["signature"]["task"] for letter in letters]
+
+    def again(*names: str, **wishes: object) -> Admission:
+        return submit(env, "a", callbacks=[{"task": name} for name in names], **wishes)
+
+    again("one", run_id="mine")
+    again("one", "two", run_id="mine")
+    again("two", run_id="other")
+    again("two", run_id="other")
+    work(env, "mine")
+    finish(env, "mine")
+    assert ["one", "two", "other"] == told()
+
+    assert "mine" == again("two", "three", run_id="mine").run_id
+    assert ["one", "two", "other", "three"] == told()
 
 
 def test_planning_twice_is_planning_once(env: Environment) -> None:
