@@ -20,7 +20,7 @@ _settings = get_settings()
 
 # -- where
 #: Without REDIS_URL: the embedded server that `up` has running beside us, if there is one.
-_embedded = None if _settings.names_redis else running_url(_settings.home / "redis")
+_embedded = None if _settings.names_redis else running_url(_settings.redis_home)
 broker_url = _embedded or _settings.broker_url
 result_backend = _settings.backend or _embedded or _settings.redis_url
 imports = (

@@ -6,6 +6,7 @@ A wrong value raises :class:`~smart_rag_tasks.errors.InvalidSettings` with the v
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -237,6 +238,13 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The store's SQLAlchemy URL."""
         return self.store or f"sqlite:///{(self.home / 'store.db').resolve()}"
+
+    @property
+    def redis_home(self) -> Path:
+        """Folder of the embedded Redis server: one a store, for messages and results hold ids of that store."""
+        if self.store_url == f"sqlite:///{(self.home / 'store.db').resolve()}":
+            return self.home / "redis"
+        return self.home / f"redis-{hashlib.blake2b(self.store_url.encode(), digest_size=4).hexdigest()}"
 
     @property
     def names_redis(self) -> bool:

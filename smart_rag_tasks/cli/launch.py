@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ..names import QUEUES
 from ..processes import Process
@@ -78,5 +77,5 @@ def redis_for(settings: Settings) -> Iterator[Settings]:
     if settings.names_redis:
         yield settings
         return
-    with shared_server(Path(settings.home) / "redis") as url:
+    with shared_server(settings.redis_home) as url:
         yield set_environment(REDIS_URL=url)

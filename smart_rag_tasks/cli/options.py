@@ -75,7 +75,7 @@ def find_redis() -> None:
     settings = get_settings()
     if settings.names_redis:
         return
-    running = running_url(Path(settings.home) / "redis")
+    running = running_url(settings.redis_home)
     if running is not None:
         apply(REDIS_URL=running)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -42,7 +41,7 @@ def redis_command(port: int | None, as_json: bool) -> None:
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    with RedisServer(Path(settings.home) / "redis", port or wanted, password=password) as server:
+    with RedisServer(settings.redis_home, port or wanted, password=password) as server:
         url, program = mask(server.url), str(find_server().path)
         if as_json:
             output.print_json({"url": url, "program": program})

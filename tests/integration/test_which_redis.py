@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from smart_rag_tasks.redis_server import RedisServer
+from smart_rag_tasks.settings import load
 
 #: What an application does: it imports the package, and knows nothing of any command line.
 APPLICATION = "from smart_rag_tasks import app; print(app.conf.broker_url, app.conf.result_backend)"
@@ -36,3 +37,14 @@ def test_redis_url_comes_first_also_from_the_env_file(tmp_path: Path) -> None:
         assert [named] * 2 == said_by(APPLICATION, tmp_path, REDIS_URL=named)
         (tmp_path / ".env").write_text(f"REDIS_URL={named}\n")
         assert [named] * 2 == said_by(APPLICATION, tmp_path) == said_by(CLI, tmp_path)
+
+
+def test_another_store_has_another_server(tmp_path: Path) -> None:
+    """Workers of one store cannot work on the messages of another."""
+    store = f"sqlite:///{tmp_path}/other.db"
+    with RedisServer(tmp_path / ".smart_rag_tasks/redis"):
+        for program in (APPLICATION, CLI):
+            assert ["redis://127.0.0.1:6379/0"] * 2 == said_by(program, tmp_path, SMART_RAG_STORE_URL=store)
+        with RedisServer(load(home=tmp_path / ".smart_rag_tasks", store=store).redis_home) as server:
+            assert [server.url] * 2 == said_by(APPLICATION, tmp_path, SMART_RAG_STORE_URL=store)
+            assert [server.url] * 2 == said_by(CLI, tmp_path, SMART_RAG_STORE_URL="other.db")
