@@ -115,6 +115,10 @@ class StoreUnavailable(TransientError):
     """The store does not answer: check SMART_RAG_STORE_URL and that the database is up."""
 
 
+class StoreDeadlock(StoreUnavailable):
+    """Two transactions wanted the same rows of the store in turn, and this one gave way: do it again."""
+
+
 class StoreFull(StoreUnavailable):
     """The disk under the store is full: make room; the work goes on by itself."""
 

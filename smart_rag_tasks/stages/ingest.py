@@ -12,10 +12,13 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row
 
-from ..errors import InvalidInput, UnknownDocument
+from ..errors import InvalidInput, StoreDeadlock, UnknownDocument
 from ..models import Chunk, Json, Lane, ParsedDocument, RunStatus
 from ..store import Store, admission, runs
 from .finish import end_early, join
+
+#: Deadlocks that a submission is repeated after.
+_GIVEN_WAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,15 @@ def admit(store: Store, wish: Submission) -> Admission:
 
     Raises InvalidInput for the id of a run that does something else.
     """
+    for _ in range(_GIVEN_WAY):
+        try:
+            return _admit(store, wish)
+        except StoreDeadlock:  # a batch of the run that this one supersedes wrote its chunks just then
+            continue
+    return _admit(store, wish)
+
+
+def _admit(store: Store, wish: Submission) -> Admission:
     now = time.time()
     digest = content_hash(wish)
     with store.write() as connection:

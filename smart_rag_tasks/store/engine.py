@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 
-from ..errors import InvalidSettings, StoreFull, StoreUnavailable
+from ..errors import InvalidSettings, StoreDeadlock, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -162,6 +162,8 @@ def _translated() -> Iterator[None]:
             raise StoreFull(
                 f"The disk under the store is full ({reason}): make room; the work goes on by itself."
             ) from None
+        if "deadlock detected" in reason:
+            raise StoreDeadlock from None
         if "readonly" in reason:
             raise StoreUnavailable(
                 f"The store cannot be written ({reason}): check the permissions of its file and folder."

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
+import time
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
-from smart_rag_tasks.errors import InvalidInput
+from smart_rag_tasks.errors import InvalidInput, StoreDeadlock
 from smart_rag_tasks.models import Chunk
+from smart_rag_tasks.stages import ingest
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.stages.validation import valid_chunks, valid_document_id
 from smart_rag_tasks.store import Store, admission
@@ -35,6 +40,46 @@ def test_an_error_of_the_database_holds_no_text(
     else:
         assert new_store.is_sqlite  # it takes what PostgreSQL does not
     assert "private" not in caplog.text
+
+
+def test_a_submission_that_gave_way_in_a_deadlock_is_repeated(
+    new_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if new_store.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    with new_store.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE locked (name text primary key, times int)")
+        connection.exec_driver_sql("INSERT INTO locked VALUES ('a', 0), ('b', 0)")
+    both_have_one = threading.Barrier(2, timeout=10)
+
+    def take(connection: Connection, name: str) -> None:
+        connection.exec_driver_sql("UPDATE locked SET times = times + 1 WHERE name = %s", (name,))
+
+    def batch() -> None:
+        with suppress(StoreDeadlock), new_store.write() as connection:
+            take(connection, "a")
+            both_have_one.wait()
+            take(connection, "b")
+            time.sleep(0.2)
+
+    real, tries = ingest._admit, []
+
+    def admit_in_its_way(store: Store, wish: Submission) -> ingest.Admission:
+        tries.append(wish)
+        with store.write() as connection:
+            take(connection, "b")
+            if len(tries) == 1:
+                connection.exec_driver_sql("SET LOCAL deadlock_timeout = '50ms'")  # who looks first gives way
+                both_have_one.wait()
+            take(connection, "a")
+        return real(store, wish)
+
+    monkeypatch.setattr(ingest, "_admit", admit_in_its_way)
+    thread = threading.Thread(target=batch)
+    thread.start()
+    assert admit(new_store, Submission("doc", [Chunk("c", "text", 0)], "extractive", engine="celery")).created
+    thread.join()
+    assert 2 == len(tries)
 
 
 def rare(count: int, first: int = 0x20000) -> str:
