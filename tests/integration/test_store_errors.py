@@ -42,11 +42,10 @@ def test_an_error_of_the_database_holds_no_text(
     assert "private" not in caplog.text
 
 
+@pytest.mark.parametrize("new_store", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_a_submission_that_gave_way_in_a_deadlock_is_repeated(
     new_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if new_store.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
     with new_store.write() as connection:
         connection.exec_driver_sql("CREATE TABLE locked (name text primary key, times int)")
         connection.exec_driver_sql("INSERT INTO locked VALUES ('a', 0), ('b', 0)")
