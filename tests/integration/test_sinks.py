@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 from stack import Stack, chunks_of, wait_until
 
@@ -113,9 +114,15 @@ def test_what_an_ended_run_left_to_one_that_was_cancelled_reaches_the_sink(stack
     trouble.write_text("down")
     ended("cancelled", "one")
     tried()
-    process_document_pipeline.apply_async(("cancelled", chunks_of("one", "two")), countdown=60)
+    worker = psutil.Process(stack.workers[0].pid)
+    processes = [worker, *worker.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    process_document_pipeline.delay("cancelled", chunks_of("one", "two"))
     trouble.unlink()
     Client().cancel("cancelled")
+    for process in processes:
+        process.resume()
     delivered()
     assert {"c0", "c1"} == set(sink_of(stack, "cancelled")) == set(store_of("cancelled"))
 
