@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from billiard.util import _run_after_forkers  # type: ignore[attr-defined]  # the stubs leave it out
-from celery import Celery
+from celery import Celery, _state
 from kombu.utils.objects import cached_property
 
 from . import (
@@ -35,7 +35,12 @@ class Application(Celery):
         return self.subclass_with_self("smart_rag_tasks.worker:Worker")  # type: ignore[arg-type]  # a name will do
 
 
-app = Application("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTask")
+app = Application(
+    "smart_rag_tasks",
+    task_cls="smart_rag_tasks.base_task:BaseTask",
+    # Celery's current application (`shared_task`, `AsyncResult(id)`) only of a process that has no other
+    set_as_current=not _state._get_active_apps(),  # type: ignore[attr-defined]  # the stubs leave it out
+)
 app.loader.override_backends = BACKENDS
 app.config_from_object(configuration())
 app.steps["consumer"].add(SweepTimer)

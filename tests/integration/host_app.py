@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery
+from celery import Celery, shared_task
 
 app = Celery("host", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
 app.conf.task_default_queue = "host_queue"
@@ -23,3 +23,8 @@ def then(before: list[object]) -> list[object]:
 @app.task(name="host.count", shared=False)
 def count(finals: list[dict[str, object]]) -> list[list[object]]:
     return sorted([final["document_id"], final["processed_chunks"]] for final in finals)
+
+
+@shared_task(name="host.shared")
+def shared(word: str) -> str:
+    return word.upper()

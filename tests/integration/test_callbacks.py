@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -53,6 +56,40 @@ def test_the_applications_own_task_is_told_by_link_chain_and_chord(host: ModuleT
 
     for each in (linked, chained, result, body, counted):  # before their Redis goes
         each.forget()
+
+
+#: In a process of its own: the order of the imports is what counts.
+OURS, THEIRS = "from smart_rag_tasks import app, process_document_pipeline", "import host_app"
+USE = """
+assert celery.current_app == host_app.app
+assert "ABC" == host_app.shared.delay("abc").get(timeout=20)
+given = ("shared", [{"chunk_id": "c", "text": "one"}])
+assert "completed" == process_document_pipeline.delay(*given).get(timeout=20)["final_status"]
+try:
+    process_document_pipeline.apply_async(given, link=host_app.shared.si("abc"))
+except Exception as error:
+    assert "host.shared is none of this application's" in str(error), error
+else:
+    raise AssertionError("its link was taken without a queue")
+"""
+
+
+@pytest.mark.parametrize("imports", [(OURS, THEIRS), (THEIRS, OURS)], ids=["ours first", "theirs first"])
+def test_the_applications_shared_tasks_stay_its_own(host: ModuleType, imports: tuple[str, ...]) -> None:
+    done = in_python("import celery", *imports, USE)
+    assert 0 == done.returncode, done.stderr
+
+
+def test_alone_in_its_process_it_is_celerys_current_application(live: Stack, document_id: str) -> None:
+    given = f"process_document_pipeline.delay({document_id!r}, [{{'chunk_id': 'c', 'text': 'one'}}]).id"
+    done = in_python(OURS, f"import celery.result as r; print(r.AsyncResult({given}).get(timeout=20)['final_status'])")
+    assert ("completed\n", 0) == (done.stdout, done.returncode), done.stderr
+
+
+def in_python(*lines: str) -> subprocess.CompletedProcess[str]:
+    """The lines, run by another Python in the same environment."""
+    command = [sys.executable, "-c", "\n".join(lines)]
+    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120)
 
 
 def test_what_could_never_be_called_is_refused(host: ModuleType) -> None:
