@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -86,17 +87,53 @@ def callbacks_of(link: Any) -> list[Json]:
 
 
 def _callback(given: Any) -> Json:
-    if not isinstance(given, dict) or not isinstance(given.get("task"), str):
-        raise InvalidInput(f"link: must be a signature (task.s(…)) or a list of them, not {type(given).__name__}")
-    signature = Signature.from_dict(given, app=app)
-    # tasks of another application are known here (Celery shares them), but not to our workers
-    foreign = getattr(given, "_app", None) not in (None, app) or signature.task not in app.tasks
-    if foreign and not signature.options.get("queue"):
+    try:
+        signature, strays = Signature.from_dict(given, app=app), list(_strays(given))
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise InvalidInput(
-            f"link: task {signature.task} is none of this application's;"
+            f"link: must be a signature (task.s(…)) or a list of them, not {type(given).__name__}"
+        ) from None
+    if strays:
+        raise InvalidInput(
+            f"link: task {strays[0]} is none of this application's;"
             " give its signature the queue that your workers serve: .set(queue=…)"
         )
     return _storable(signature)
+
+
+def _strays(given: Any, queue: Any = None) -> Iterator[str]:
+    """Another application's tasks that we would send to our own queues: whose signature has no queue.
+
+    A group hands its ``queue`` on to all its tasks, a chord to its header, a chain to its first task.
+    """
+    options, parts = given["options"], given["kwargs"]
+    queue = queue or options.get("queue")
+    match given.get("subtask_type"):
+        case "group":
+            yield from chain.from_iterable(_strays(task, queue) for task in parts["tasks"])
+        case "chord":
+            yield from chain.from_iterable(_strays(task, queue) for task in maybe_list(parts["header"]))
+            yield from _strays(parts["body"])
+        case "chain":
+            yield from _strays_in_a_row(parts["tasks"], queue)
+        case _ if not _is_foreign(given):
+            yield from _strays_in_a_row(reversed(options.get("chain") or ()))
+        case _ if not queue:
+            yield given["task"]
+
+
+def _strays_in_a_row(tasks: Iterable[Any], queue: Any = None) -> Iterator[str]:
+    """Of tasks one after the other: what comes after another application's is sent by that one's workers."""
+    for task in tasks:
+        yield from _strays(task, queue)
+        if _is_foreign(task):
+            return
+        queue = None
+
+
+def _is_foreign(task: Any) -> bool:
+    """Whether it is another application's; Celery shares tasks, so that here, but not to our workers, it is known."""
+    return getattr(task, "_app", None) not in (None, app) or task["task"] not in app.tasks
 
 
 def _storable(signature: Json) -> Json:
@@ -113,12 +150,12 @@ def _storable(signature: Json) -> Json:
     return stored
 
 
-def _rest_of(chain: Sequence[Any] | None) -> list[Json]:
+def _rest_of(steps: Sequence[Any] | None) -> list[Json]:
     """What follows in a chain, the last one first, as a callback that goes on with what follows itself."""
-    if not chain:
+    if not steps:
         return []
-    *after, following = chain
-    signature = Signature.from_dict(following, app=app).clone()
+    *after, following = steps
+    signature = Signature.from_dict(following, app=getattr(following, "_app", None) or app).clone()
     signature.options["chain"] = after
     return callbacks_of(signature)
 

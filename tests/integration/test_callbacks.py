@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from celery import chain, chord
+from celery import chain, chord, group
 from stack import Stack, chunks_of
 from worker_process import running
 
@@ -98,7 +98,49 @@ def test_what_could_never_be_called_is_refused(host: ModuleType) -> None:
     assert "refused" not in Client().document_ids()
 
 
-@pytest.mark.parametrize("link", ["celery.accumulate", 5, {"task": 5}, {}, [None], len])
+ALONE, QUEUED = app.signature("their.task"), app.signature("their.task", queue="theirs")
+OURS_TOO = app.signature("celery.accumulate", kwargs={"index": 0})
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        group(QUEUED, ALONE),
+        chain(OURS_TOO, ALONE),
+        chain(OURS_TOO, group(QUEUED, OURS_TOO | ALONE)),
+        chord([OURS_TOO], ALONE),
+        chord([ALONE], OURS_TOO),
+        chord([OURS_TOO], ALONE).set(queue="theirs"),
+        dict(OURS_TOO | ALONE),
+        [QUEUED, OURS_TOO.clone().set(chain=[QUEUED, ALONE])],
+    ],
+)
+def test_a_canvas_is_refused_for_any_task_without_a_queue(live: Stack, document_id: str, link: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"link: task their.task is none of this application's; .*\.set\(queue=…\)"):
+        process_document_pipeline.apply_async((document_id, chunks_of("one")), link=link)
+    with pytest.raises(InvalidInput, match="link: task their"):
+        chain(process_document_pipeline.s(document_id, chunks_of("one")), OURS_TOO, ALONE).apply_async()
+    assert document_id not in Client().document_ids()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        group(QUEUED, OURS_TOO),
+        group(ALONE, ALONE).set(queue="theirs"),
+        chain(OURS_TOO, QUEUED, ALONE),  # the last one is sent by their workers
+        chain(ALONE, QUEUED).set(queue="theirs"),
+        chord([ALONE, ALONE], QUEUED).set(queue="theirs"),
+    ],
+)
+def test_a_canvas_whose_tasks_have_their_queues_is_taken(live: Stack, document_id: str, link: Any) -> None:
+    result = process_document_pipeline.apply_async((document_id, chunks_of("one")), link=link)
+    assert "completed" == result.get(timeout=20)["final_status"]
+
+
+@pytest.mark.parametrize(
+    "link", ["celery.accumulate", 5, {"task": 5}, {}, [None], len, group([None]), {"task": "celery.accumulate"}]
+)
 def test_a_link_that_is_no_signature_is_refused(live: Stack, document_id: str, link: Any) -> None:
     with pytest.raises(InvalidInput, match=r"link: must be a signature \(task.s\(…\)\) or a list of them"):
         process_document_pipeline.apply_async((document_id, chunks_of("one")), link=link)
