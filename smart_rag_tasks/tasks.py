@@ -64,7 +64,7 @@ class PipelineTask(BaseTask):
         admission = submit(
             env.store,
             env.settings,
-            callbacks=_told(options),
+            callbacks=_told(options, wish["lane"]),
             run_id=options.get("task_id") or None,
             **wish,
         )
@@ -76,9 +76,9 @@ def _wish(document_id: Any, chunks: Any = None, lane: str = Lane.BULK, force: bo
     return {"document_id": document_id, "chunks": chunks, "lane": lane, "force": force}
 
 
-def _told(options: Json) -> list[Json]:
+def _told(options: Json, lane: Any) -> list[Json]:
     """Who is told of the end, by a message's options: links, what follows in a chain, a chord."""
-    return [*callbacks_of(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options)]
+    return [*callbacks_of(options.get("link")), *_rest_of(options.get("chain")), *_place_in_chord(options, lane)]
 
 
 def callbacks_of(link: Any) -> list[Json]:
@@ -160,15 +160,17 @@ def _rest_of(steps: Sequence[Any] | None) -> list[Json]:
     return callbacks_of(signature)
 
 
-def _place_in_chord(options: Json) -> list[Json]:
-    """A task that returns the final dict takes the run's place in its chord; by its id a second one counts once."""
+def _place_in_chord(options: Json, lane: Any) -> list[Json]:
+    """A task that returns the final dict takes the run's place in its chord; by its id a second one counts once.
+
+    It goes where the run's end goes: workers of that lane alone bring the chord to its end.
+    """
     if not options.get("chord"):
         return []
     place = {key: options.get(key) for key in ("chord", "group_id", "group_index")}
     own_id = str(uuid5(NAMESPACE_OID, f"{options.get('task_id')} in {place['group_id']}"))
-    return callbacks_of(
-        app.signature("celery.accumulate", kwargs={"index": 0}, queue=names.DEFAULT, task_id=own_id, **place)
-    )
+    queue = names.queue_of(names.POSTPROCESS_RESULTS, lane)
+    return callbacks_of(app.signature("celery.accumulate", kwargs={"index": 0}, queue=queue, task_id=own_id, **place))
 
 
 @app.task(base=PipelineTask, bind=True, name=names.PROCESS_DOCUMENT_PIPELINE, **_PATIENT, **_COUNTED)
@@ -187,7 +189,7 @@ def process_document_pipeline(
     """
     env = environment()
     if run_id is None:
-        told = _told(self.request.as_execution_options())
+        told = _told(self.request.as_execution_options(), lane)
         run_id = _admit(self, env, told, **_wish(document_id, chunks, lane, force))
         self.request.chain = self.request.chord = None  # as the links
         if self.request.id not in (None, run_id):

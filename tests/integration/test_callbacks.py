@@ -17,7 +17,7 @@ from celery import chain, chord, group
 from stack import Stack, chunks_of
 from worker_process import running
 
-from smart_rag_tasks import Client, app, process_document_pipeline
+from smart_rag_tasks import Client, app, names, process_document_pipeline
 from smart_rag_tasks.errors import InvalidInput
 
 
@@ -90,6 +90,18 @@ def in_python(*lines: str) -> subprocess.CompletedProcess[str]:
     """The lines, run by another Python in the same environment."""
     command = [sys.executable, "-c", "\n".join(lines)]
     return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120)
+
+
+def test_a_chord_of_interactive_runs_needs_workers_of_their_queue_only(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack()
+    stack.ledger_generator()
+    stack.start_worker(queues=names.RESERVED_QUEUES)
+
+    header = [process_document_pipeline.s(f"quick-{n}", chunks_of("one"), lane="interactive") for n in range(2)]
+    body = app.signature("celery.accumulate", kwargs={"index": 0}, queue=names.PRIORITY_QUEUE)
+    finals = chord(header, body).apply_async().get(timeout=20)
+
+    assert ["completed"] * 2 == [final["final_status"] for final in finals]
 
 
 def test_what_could_never_be_called_is_refused(host: ModuleType) -> None:
