@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +60,7 @@ class PipelineTask(BaseTask):
         if "run_id" in (kwargs or {}) or options.get("retries"):
             published: AsyncResult[Any] = super().apply_async(args, kwargs, *more, **options)
             return published
-        wish = _wish(*(args or ()), **(kwargs or {}))
+        wish = _wish_of(args or (), kwargs or {})
         env = environment()
         admission = submit(
             env.store,
@@ -74,6 +75,16 @@ class PipelineTask(BaseTask):
 
 def _wish(document_id: Any, chunks: Any = None, lane: str = Lane.BULK, force: bool = False) -> Json:
     return {"document_id": document_id, "chunks": chunks, "lane": lane, "force": force}
+
+
+def _wish_of(args: Any, kwargs: Any) -> Json:
+    """What the task is called with, refused where the call does not fit."""
+    try:
+        inspect.signature(_wish).bind(*args, **kwargs)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(_wish).parameters)
+        raise InvalidInput(f"process_document_pipeline: {error}; it takes {takes}") from None
+    return _wish(*args, **kwargs)
 
 
 def _told(options: Json, lane: Any) -> list[Json]:

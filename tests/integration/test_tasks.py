@@ -346,6 +346,19 @@ def test_unknown_lane_and_unknown_document(live: Stack, document_id: str) -> Non
         process_document_pipeline.delay(document_id)
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        (("d", chunks_of("x")), {"foo": 1}, "got an unexpected keyword argument 'foo'; it takes document_id, chunks"),
+        ((), {"chunks": chunks_of("x")}, "missing a required argument: 'document_id'"),
+        (("d", chunks_of("x"), "bulk", False, 1), {}, "too many positional arguments"),
+    ],
+)
+def test_a_call_that_does_not_fit(live: Stack, args: Any, kwargs: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"process_document_pipeline: {said}"):
+        process_document_pipeline.apply_async(args, kwargs)
+
+
 def test_no_text_in_what_is_published(live: Stack, document_id: str) -> None:
     """Ids travel, text does not: nothing of a chunk is in Redis, in the message or anywhere else."""
     import redis
