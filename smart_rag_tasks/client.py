@@ -115,13 +115,13 @@ class Client:
                         yield chunk_record(row, chunk)
 
     def document(self, document_id: str) -> Json:
-        """A document's metadata, its chunks with theirs under ``chunks``."""
+        """A document's metadata, its chunks with theirs under ``chunks``; ``reason``: why its newest run broke off."""
         with self.env.store.read() as connection:
             row = stored.get(connection, document_id)
             if row is None:
                 raise UnknownDocument(f"{document_id}: no such document in the store")
             chunks = [chunk_record(row, chunk) for chunk in stored.chunk_rows(connection, document_id)]
-        return document_record(row) | {"chunks": chunks}
+        return document_record(row) | {"reason": row.reason or "", "chunks": chunks}
 
     def retry(self, document_id: str) -> Admission:
         """Try the document's failed chunks again, with the generator of its newest run."""

@@ -25,7 +25,7 @@ from . import names
 from .errors import BrokerUnreachable, SmartRagError, StoreUnavailable
 from .guarantees import broken_beat, broken_settings
 from .metadata import load_generator
-from .models import Json
+from .models import Json, RunStatus
 from .monitoring import workers
 from .monitoring.broker import open_broker
 from .monitoring.checks import CHECKS, Subject
@@ -33,6 +33,7 @@ from .stages import rescan
 from .stages.diagnosis import BrokerFacts, Waiting, waiting_documents
 from .stages.environment import Environment
 from .starting import hard_limits
+from .store.documents import count_by_status
 
 #: Seconds for all checks together.
 LIMIT: Final = 10.0
@@ -97,6 +98,8 @@ class Report:
     documents: Sequence[Waiting]
     #: Why the documents could not be looked at, "" when they were.
     blind: str = field(default="")
+    #: How many documents failed; nothing is under way for them.
+    failed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -108,7 +111,7 @@ class Report:
         """For ``--json``."""
         documents = [asdict(it) | {"wrong": it.wrong} for it in self.documents]
         system = [asdict(it) for it in self.system]
-        return {"ok": self.ok, "system": system, "documents": documents, "blind": self.blind}
+        return {"ok": self.ok, "system": system, "documents": documents, "blind": self.blind, "failed": self.failed}
 
 
 def examine(subject: Subject, document_id: str | None = None, limit: float = LIMIT) -> Report:
@@ -118,7 +121,8 @@ def examine(subject: Subject, document_id: str | None = None, limit: float = LIM
     documents = _in_background(_documents, subject, document_id)
     found = _accounted([_finding(name, look, deadline) for name, look in looks.items()])
     try:
-        return Report(found, documents.result(max(0.0, deadline - time.monotonic())))
+        waits, failed = documents.result(max(0.0, deadline - time.monotonic()))
+        return Report(found, waits, failed=failed)
     except Late:
         return Report(found, (), "the store does not answer in time")
     except SmartRagError as error:
@@ -175,9 +179,12 @@ def _quoted(sentence: str) -> str:
     return found[1] if found else ""
 
 
-def _documents(subject: Subject, document_id: str | None) -> list[Waiting]:
+def _documents(subject: Subject, document_id: str | None) -> tuple[list[Waiting], int]:
+    """Those that wait for something, and how many failed."""
     env = Environment(subject.settings, subject.store)
-    return waiting_documents(env, _broker_facts(subject), document_id)
+    with subject.store.read() as connection:
+        failed = count_by_status(connection).get(RunStatus.FAILED, 0)
+    return waiting_documents(env, _broker_facts(subject), document_id), failed
 
 
 def _broker_facts(subject: Subject) -> BrokerFacts | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from ..models import TERMINAL
 from . import options, output
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ _STYLES = {"ok": "green", "wrong": "red", "unknown": "yellow"}
               envvar="SMART_RAG_DOCTOR_SECONDS", show_envvar=True, help="Look no longer than that.")  # fmt: skip
 @options.with_store
 def doctor_command(document: str | None, limit: int, seconds: float, store: str | None, as_json: bool) -> None:
-    """Say what every document that is not done, or DOCUMENT, waits for, and what is wrong.
+    """Say what every document that is not done, or DOCUMENT, waits for, or why DOCUMENT failed, and what is wrong.
 
     Exit code 1 if something is wrong, else 0.
     """
@@ -72,11 +74,21 @@ def _sentence(report: Report, document: str | None) -> str:
     if report.blind:
         return f"The documents cannot be looked at: {report.blind}"
     if document is not None:
-        return f"{document} waits for:" if report.documents else f"{document} is done: nothing is under way."
+        return _sentence_of(document, report.documents)
     count = len(report.documents)
-    if count == 0:
-        return "All documents are done."
-    return "1 document is not done." if count == 1 else f"{count} documents are not done."
+    waits = f"{output.several(count, 'document')} {'is' if count == 1 else 'are'} not done"
+    if report.failed:
+        failed = f"{report.failed} failed: `smart-rag-tasks list --status failed`"
+        return f"{waits if count else 'No document is under way'}, {failed}."
+    return f"{waits}." if count else "All documents are done."
+
+
+def _sentence_of(document: str, found: Sequence[Waiting]) -> str:
+    if not found:
+        return f"{document} is done: nothing is under way."
+    if found[0].status in TERMINAL:
+        return f"{document} has ended, {output.status_text(found[0].status)}:"
+    return f"{document} waits for:"
 
 
 def _print_document(waiting: Waiting) -> None:

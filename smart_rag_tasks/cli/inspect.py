@@ -85,7 +85,8 @@ def _status_view(status: Json) -> Any:
     ]
     columns = ("*Document", "Status", "Stage", ">Chunks", ">Failed", ">Done", ">Time")
     more = f"… {status['more']:,} more: `smart-rag-tasks list --status STATUS`" if status["more"] else ""
-    return Group(sentence, Text(""), output.table(columns, rows), *([Text(more)] if more else []))
+    below = output.reasons(status["shown"]) + ([Text(more)] if more else [])
+    return Group(sentence, Text(""), output.table(columns, rows), *below)
 
 
 @click.command("list")
@@ -181,6 +182,7 @@ def _document_view(found: Json) -> Any:
             ("document", found["document_id"]),
             ("title", found["title"]),
             ("status", output.status_text(found["status"])),
+            ("reason", found["reason"]),
             ("language", found["language"]),
             ("topics", ", ".join(found["topics"])),
             ("summary", found["summary"]),

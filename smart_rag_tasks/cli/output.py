@@ -17,6 +17,9 @@ from ..models import Json
 #: Columns when the output is not a terminal.
 WIDTH = 80
 
+#: Documents below a table of which is said what went wrong.
+REASONS = 10
+
 COLOURS = {
     "completed": "green",
     "completed_with_errors": "yellow",
@@ -71,6 +74,14 @@ def refusal(path: Path, reason: str) -> str:
     return f"refused  {reason if shown(Path(path.name)) in reason else f'{shown(path)}: {reason}'}"
 
 
+def reasons(records: Sequence[Json]) -> list[Text]:
+    """A line for each of these documents whose run broke off, or lost chunks, as far as the record says why."""
+    told = [(record["document_id"], record["reason"] or record.get("first_error")) for record in records]
+    lines = [Text(printable(f"{document_id}: {reason}"), style="red") for document_id, reason in told if reason]
+    more = len(lines) - REASONS
+    return [*lines[:REASONS], Text(f"… {more:,} more: --json says all")] if more > 0 else lines
+
+
 def status_text(status: str) -> Text:
     """A status in its colour."""
     return Text("with errors" if status == "completed_with_errors" else status, style=COLOURS.get(status, ""))
@@ -121,7 +132,5 @@ def several(count: int, noun: str) -> str:
 
 
 def counts(record: Json) -> str:
-    """``12`` chunks, ``7/12`` while they are worked on, ``10+2 failed`` at the end with errors."""
-    if record["status"] in ("queued", "running", "paused"):
-        return f"{record['done']}/{record['total']}"
-    return str(record["total"])
+    """``12`` chunks, ``7/12`` if not all of them are settled."""
+    return f"{record['done']}/{record['total']}" if record["done"] < record["total"] else str(record["total"])

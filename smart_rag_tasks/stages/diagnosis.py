@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 from ..models import RunStatus
 from ..names import CELERY, PROCESS_DOCUMENT_PIPELINE, queue_of
 from ..reliability import owners
-from ..store import lost, waiting
+from ..store import documents, lost, waiting
 from .environment import Environment
 
 
@@ -45,17 +45,32 @@ class Waiting:
     @property
     def wrong(self) -> bool:
         """Whether somebody has to do something."""
-        return bool(self.command) and self.status != RunStatus.PAUSED
+        return bool(self.command) and self.status not in (RunStatus.PAUSED, RunStatus.CANCELLED)
 
 
 def waiting_documents(env: Environment, broker: BrokerFacts | None, document_id: str | None = None) -> list[Waiting]:
-    """Every document that is not done, or the one asked for; ``broker`` None: it does not answer."""
+    """Every document that is under way, or the one asked for; ``broker`` None: it does not answer.
+
+    The one asked for is also told of when it has ended badly.
+    """
     now = time.time()
     with env.store.read() as connection:
         found = _Diagnosis(
             env, connection, broker, now, waiting.open_runs(connection), waiting.open_batches(connection)
         )
-        return [found.of(run) for run in found.runs if document_id in (None, run.document_id)]
+        waits = [found.of(run) for run in found.runs if document_id in (None, run.document_id)]
+        return waits if waits or document_id is None else _ended_badly(connection, document_id)
+
+
+def _ended_badly(connection: Connection, document_id: str) -> list[Waiting]:
+    """The document, if its newest run broke off or has failed chunks."""
+    row = documents.get(connection, document_id)
+    if row is None or not (row.reason or row.failed):
+        return []
+    reason = row.reason or f"{row.failed} of {_count(row.total, 'chunk')} failed"
+    # `retry` uses the run's own generator, which may be what broke it
+    mends = "regenerate" if row.reason and row.status == RunStatus.FAILED else "retry"
+    return [Waiting(document_id, row.status, reason, f"smart-rag-tasks {mends} {document_id}")]
 
 
 #: Said of everything that needs the broker while it is away.

@@ -1,0 +1,66 @@
+"""What the command line says of documents that did not get all their metadata; no broker and no worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from smart_rag_tasks import names
+from smart_rag_tasks.cli import rag
+from smart_rag_tasks.models import Chunk
+from smart_rag_tasks.stages import control, environment
+from smart_rag_tasks.stages.environment import Environment
+from smart_rag_tasks.stages.ingest import Submission, admit
+from smart_rag_tasks.stages.planning import plan
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """A store of the test's own; what fails is given up at once."""
+    monkeypatch.setenv("SMART_RAG_STORE_URL", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.setenv("SMART_RAG_HOME", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("SMART_RAG_MAX_ATTEMPTS", "1")
+    environment.reset()
+    yield environment.environment()
+    environment.reset()
+
+
+def submitted(env: Environment, document_id: str, generator: str = "extractive") -> str:
+    """The id of a new run of three chunks."""
+    chunks = [Chunk(f"c{number}", f"Tea number {number} is grown on slopes.", number) for number in range(3)]
+    return admit(env.store, Submission(document_id, chunks, generator, {}, engine=names.CELERY)).run_id
+
+
+def said(*words: str, code: int = 0) -> str:
+    """What the command prints."""
+    done = CliRunner().invoke(rag, words)
+    assert code == done.exit_code, done.output
+    if words[0] != "doctor" and "--json" not in words:  # the doctor's lines hold commands to copy
+        assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    return done.stdout
+
+
+def test_a_document_that_failed_as_a_whole_says_why(env: Environment) -> None:
+    plan(env, submitted(env, "bridges", "exractive"))
+    why = "No generator is named 'exractive'"
+    for words in (("status",), ("status", "bridges"), ("show", "bridges")):
+        assert why in " ".join(said(*words).split())
+    assert why in json.loads(said("show", "bridges", "--json"))["reason"]
+
+    doctor = " ".join(said("doctor", "bridges", "--seconds", "2", code=1).split())
+    assert "bridges has ended, failed: bridges: planning failed in each of 1 tries: InvalidSettings" in doctor
+    assert "→ smart-rag-tasks regenerate bridges" in doctor
+    doctor = said("doctor", "--seconds", "2", code=1)
+    assert doctor.startswith("No document is under way, 1 failed: `smart-rag-tasks list --status failed`.")
+
+
+def test_a_cancelled_document_is_not_called_done(env: Environment) -> None:
+    plan(env, submitted(env, "tea"))
+    control.cancel(env, "tea")
+    assert "cancelled by an operator" in said("status", "tea")
+    assert "tea has ended, cancelled:" in said("doctor", "tea", "--seconds", "2", code=1)
