@@ -10,7 +10,7 @@ from typing import Any
 
 from .dispatch import enter, submit
 from .errors import InvalidInput, SmartRagError, UnknownDocument
-from .models import TERMINAL, FinalResult, Json, Lane
+from .models import TERMINAL, ChunkState, FinalResult, Json, Lane
 from .settings import Settings, get_settings
 from .stages import control, files, planning
 from .stages.environment import Environment
@@ -124,9 +124,9 @@ class Client:
         return document_record(row) | {"reason": row.reason or "", "chunks": chunks}
 
     def retry(self, document_id: str) -> Admission:
-        """Try the document's failed chunks again, with the generator of its newest run."""
+        """Try the document's failed and missing chunks again, with the generator of its newest run."""
         run = self._newest_run(document_id)
-        if run.status in TERMINAL and not self._failed(document_id):
+        if run.status in TERMINAL and not self._lacks_metadata(document_id):
             raise InvalidInput(f"{document_id}: has no failed chunks; `regenerate` does all of it again")
         return submit(
             self.env.store, self.settings, document_id, lane=run.lane, generator=run.generator, options=run.options
@@ -159,9 +159,9 @@ class Client:
             raise UnknownDocument(f"{document_id}: no such document in the store")
         return run
 
-    def _failed(self, document_id: str) -> bool:
+    def _lacks_metadata(self, document_id: str) -> bool:
         with self.env.store.read() as connection:
-            states = ("failed", "quarantined")
+            states = (ChunkState.FAILED, ChunkState.QUARANTINED, ChunkState.PENDING)
             return any(True for state in states for _ in stored.chunk_rows(connection, document_id, state=state))
 
 

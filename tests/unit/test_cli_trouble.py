@@ -64,3 +64,9 @@ def test_a_cancelled_document_is_not_called_done(env: Environment) -> None:
     control.cancel(env, "tea")
     assert "cancelled by an operator" in said("status", "tea")
     assert "tea has ended, cancelled:" in said("doctor", "tea", "--seconds", "2", code=1)
+
+
+def test_retry_goes_on_with_a_cancelled_document(env: Environment) -> None:
+    plan(env, submitted(env, "tea"))
+    said("cancel", "tea")
+    assert "tries again" in said("retry", "tea")
