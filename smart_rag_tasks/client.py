@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .dispatch import enter, submit
-from .errors import InvalidInput, SmartRagError, UnknownDocument
+from .errors import InvalidInput, SmartRagError, UnknownDocument, UnknownRun
 from .models import TERMINAL, ChunkState, FinalResult, Json, Lane
 from .settings import Settings, get_settings
 from .stages import control, files, planning
@@ -18,7 +18,7 @@ from .stages.finish import result_of
 from .stages.ingest import Admission, submission_of_file
 from .stages.records import chunk_record, document_record
 from .store import documents as stored
-from .store import open_store, outbox
+from .store import open_store, outbox, trouble
 from .store import runs as stored_runs
 
 
@@ -75,14 +75,26 @@ class Client:
         with self.env.store.read() as connection:
             return outbox.feeding(connection)
 
-    def summary(self, document_id: str, run_id: str) -> Json:
-        """The status of a document with the counts of one of its runs, and its top keywords."""
+    def paused(self, run_ids: Sequence[str]) -> list[str]:
+        """Of these runs: the documents of those that are paused."""
         with self.env.store.read() as connection:
-            row = stored.get(connection, document_id)
-            keywords = top_keywords(stored.top_keywords(connection, document_id, run_id), 3) if row else []
-        if row is None:
-            raise UnknownDocument(f"{document_id}: no such document in the store")
-        return status_record(row) | {"keywords": keywords}
+            return stored_runs.paused(connection, run_ids)
+
+    def summary(self, run_id: str) -> Json:
+        """A run's own end and counts, whatever came of its document since, with ``keywords`` and ``first_error``.
+
+        ``status`` is ``deleted`` if its document is. Raises UnknownRun.
+        """
+        with self.env.store.read() as connection:
+            row = stored.get_run(connection, run_id)
+            if row is None:
+                raise UnknownRun(f"run {run_id} is not in the store; it may have expired")
+            record = status_record(row)
+            record["keywords"] = top_keywords(stored.top_keywords(connection, row.document_id, run_id), 3)
+            record["first_error"] = trouble.first_error(connection, row.document_id, run_id) if row.failed else ""
+        if record["status"] == stored.DELETED:
+            record["reason"] = record["reason"] or "the document was deleted"
+        return record
 
     def result(self, run_id: str, *, timeout: float = 0.0) -> FinalResult:
         """The end of a run, waited for ``timeout`` seconds; NotFinished when it has not come."""

@@ -36,6 +36,10 @@ TERMINAL = frozenset(
 )
 
 
+#: Ends of a run that has done all it was for.
+WELL = frozenset({RunStatus.COMPLETED, RunStatus.EMPTY})
+
+
 class ChunkState(StrEnum):
     """What a chunk can be within its run."""
 

@@ -26,6 +26,7 @@ COLOURS = {
     "failed": "red",
     "quarantined": "red",
     "cancelled": "magenta",
+    "deleted": "magenta",
     "running": "cyan",
     "queued": "blue",
     "paused": "magenta",
@@ -76,10 +77,18 @@ def refusal(path: Path, reason: str) -> str:
 
 def reasons(records: Sequence[Json]) -> list[Text]:
     """A line for each of these documents whose run broke off, or lost chunks, as far as the record says why."""
-    told = [(record["document_id"], record["reason"] or record.get("first_error")) for record in records]
-    lines = [Text(printable(f"{document_id}: {reason}"), style="red") for document_id, reason in told if reason]
+    lines = [
+        Text(printable(f"{record['document_id']}: {reason}"), style="red")
+        for record in records
+        if (reason := record["reason"] or _lost(record))
+    ]
     more = len(lines) - REASONS
     return [*lines[:REASONS], Text(f"… {more:,} more: --json says all")] if more > 0 else lines
+
+
+def _lost(record: Json) -> str:
+    error = record.get("first_error")
+    return f"{several(record['failed'], 'chunk')} failed, the first with {error}" if error else ""
 
 
 def status_text(status: str) -> Text:

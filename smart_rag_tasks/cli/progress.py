@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from .output import errors
+from .output import errors, printable
 
 #: Seconds between two looks at the store.
 POLL = 0.15
@@ -48,6 +48,10 @@ class Bars:
     def generated(self, done: int, total: int, _open_runs: int) -> None:
         """So many chunks of so many are done."""
         self._progress.update(self._generating, completed=done, total=total or None)
+
+    def say(self, line: str) -> None:
+        """A line above the bars, or where they would be."""
+        self._progress.console.print(Text(printable(line), style="yellow"), soft_wrap=True)
 
     def __enter__(self) -> Bars:
         self._progress.start()

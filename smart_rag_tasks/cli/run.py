@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import SmartRagError
-from ..models import Json
+from ..errors import SmartRagError, UnknownRun
+from ..models import WELL, Json
 from . import options
-from .waiting import BrokerWatch
+from .waiting import BrokerWatch, PauseWatch
 
 if TYPE_CHECKING:
     from ..processes import Supervisor
@@ -69,9 +69,9 @@ class Job:
     """The files of one ``run``."""
 
     files: Sequence[Path] = ()
-    #: Path, document id and run id of each file that was taken.
-    taken: list[tuple[Path, str, str]] = field(default_factory=list)
-    #: Path and reason of each file that was refused.
+    #: Path and run id of each file that was taken.
+    taken: list[tuple[Path, str]] = field(default_factory=list)
+    #: Path and reason of each file that was refused, or whose run was forgotten meanwhile.
     refused: list[tuple[Path, str]] = field(default_factory=list)
     _client: Any = None
     _records: list[Json] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Job:
             workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
             supervisor = stack.enter_context(Supervisor(workers, out=log, colour=False))
             self._follow(check)
-            self._records = self._collect()
+            self._collect()
 
     def _follow(self, check: Callable[[], None]) -> None:
         from .progress import POLL, Bars
@@ -114,7 +114,9 @@ class Job:
                 if time.monotonic() - looked >= POLL:  # a look costs as much as a small file
                     bars.generated(*self._counts())
                     looked = time.monotonic()
+            pauses = PauseWatch(self._client, bars.say)
             while True:
+                pauses(self._run_ids())
                 done, total, open_runs = self._counts()
                 bars.generated(done, total, open_runs)
                 if not open_runs:
@@ -131,7 +133,7 @@ class Job:
         except SmartRagError as error:
             self.refuse(path, error)
         else:
-            self.taken.append((path, admission.document_id, admission.run_id))
+            self.taken.append((path, admission.run_id))
 
     def refuse(self, path: Path, error: SmartRagError) -> None:
         """Note that a path gives no document, and why."""
@@ -139,16 +141,22 @@ class Job:
 
     def _counts(self) -> tuple[int, int, int]:
         """Chunks done, chunks in all, and runs that have not ended."""
-        counts: tuple[int, int, int] = self._client.progress([run_id for _, _, run_id in self.taken])
+        counts: tuple[int, int, int] = self._client.progress(self._run_ids())
         return counts
 
-    def _collect(self) -> list[Json]:
-        return [self._client.summary(document_id, run_id) for _, document_id, run_id in self.taken]
+    def _run_ids(self) -> list[str]:
+        return [run_id for _, run_id in self.taken]
+
+    def _collect(self) -> None:
+        for path, run_id in self.taken:
+            try:
+                self._records.append(self._client.summary(run_id))
+            except UnknownRun as error:
+                self.refuse(path, error)
 
     def failed(self) -> bool:
-        """Whether a file was refused or a chunk failed."""
-        bad = ("completed_with_errors", "failed", "cancelled")
-        return bool(self.refused) or any(record["status"] in bad for record in self._records)
+        """Whether a file was refused, a chunk failed, or a document was cancelled, superseded or deleted."""
+        return bool(self.refused) or any(record["status"] not in WELL for record in self._records)
 
     def records(self) -> list[Json]:
         """One record a file, refused ones included."""
@@ -167,7 +175,7 @@ class Job:
                 output.counts(record),
                 record["language"],
                 ", ".join(record["keywords"]),
-                output.status_text("unchanged" if record["unchanged"] == record["total"] > 0 else record["status"]),
+                output.status_text(_status(record)),
                 output.duration(record["seconds"]),
             )
             for record in self._records
@@ -175,6 +183,8 @@ class Job:
         columns = ("**Document", "**Title", ">Chunks", "Lang", "***Top keywords", "Status", ">Time")
         if rows:
             console.print(output.table(columns, rows))
+        for line in output.reasons(self._records):
+            console.print(line)
         for path, reason in self.refused:
             console.print(output.refusal(path, reason), style="red", soft_wrap=True)
         console.print(self._sentence(seconds))
@@ -182,11 +192,18 @@ class Job:
     def _sentence(self, seconds: float) -> str:
         from .output import duration, several
 
-        total = sum(record["total"] for record in self._records)
-        unchanged = sum(record["unchanged"] for record in self._records)
-        failed = sum(record["failed"] for record in self._records)
+        total, done, unchanged, failed = (
+            sum(record[name] for record in self._records) for name in ("total", "done", "unchanged", "failed")
+        )
         words = f"{several(len(self._records), 'document')}, {several(total, 'chunk')} in {duration(seconds)}"
-        words += f": {total - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
+        words += f": {done - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
+        if done < total:
+            words += f", {total - done} not done"
         if self.refused:
             words += f"; {several(len(self.refused), 'file')} refused"
         return f"\n{words}." + ("\n`smart-rag-tasks show DOCUMENT` shows one." if self._records else "")
+
+
+def _status(record: Json) -> str:
+    nothing_new = record["status"] == "completed" and record["unchanged"] == record["total"] > 0
+    return "unchanged" if nothing_new else str(record["status"])

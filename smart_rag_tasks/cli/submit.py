@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SmartRagError
+from ..models import WELL, Json
 from . import options
-from .waiting import BrokerWatch
+from .waiting import BrokerWatch, PauseWatch
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from .progress import Bars
 
 
 @click.command("submit")
@@ -31,7 +36,7 @@ def submit_command(
     from ..client import Client
     from ..documents import find_files
     from . import output
-    from .progress import POLL, Bars
+    from .progress import Bars
 
     records: list[dict[str, str]] = []
     files = find_files(paths, lambda path, error: records.append(_refused(path, error)))
@@ -40,29 +45,37 @@ def submit_command(
         for path in files:
             records.append(_submit(client, path, lane))
             bars.read()
-        run_ids = [record["run_id"] for record in records if "run_id" in record]
-        broker = BrokerWatch()
-        while wait:
-            broker()
-            done, total, open_runs = client.progress(run_ids)
-            bars.generated(done, total, open_runs)
-            if not open_runs:
-                break
-            time.sleep(POLL)
+        ends = _wait(client, [record["run_id"] for record in records if "run_id" in record], bars) if wait else {}
     refused = [record for record in records if "error" in record]
     for record in refused:
         output.errors().print(output.refusal(Path(record["source"]), record["error"]), style="red", soft_wrap=True)
-    ends = [client.result(run_id).final_status for run_id in run_ids] if wait else []
-    bad = bool(refused) or any(end not in ("completed", "empty") for end in ends)
     if as_json:
-        output.print_json(records)
+        output.print_json([record | ends.get(record.get("run_id", ""), {}) for record in records])
     else:
         rows = [(record["document_id"], record["run_id"]) for record in records if "run_id" in record]
         output.console().print(output.table(("*Document", "Run"), rows))
+        for line in output.reasons(list(ends.values())):
+            output.console().print(line)
+    bad = bool(refused) or any(end["status"] not in WELL for end in ends.values())
     raise SystemExit(1 if bad else 0)
 
 
-def _submit(client: Any, path: Path, lane: str) -> dict[str, str]:
+def _wait(client: Client, run_ids: list[str], bars: Bars) -> dict[str, Json]:
+    """Wait until these runs have ended; by run: its document, status and counts, and what went wrong."""
+    from .progress import POLL
+
+    broker, pauses = BrokerWatch(), PauseWatch(client, bars.say)
+    while True:
+        broker()
+        pauses(run_ids)
+        done, total, open_runs = client.progress(run_ids)
+        bars.generated(done, total, open_runs)
+        if not open_runs:
+            return {run_id: client.summary(run_id) for run_id in run_ids}
+        time.sleep(POLL)
+
+
+def _submit(client: Client, path: Path, lane: str) -> dict[str, str]:
     try:
         admission = client.submit_file(path, lane=lane)
     except SmartRagError as error:

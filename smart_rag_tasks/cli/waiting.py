@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from ..errors import BrokerUnreachable
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 #: Seconds between two looks at the broker, and for which it may be away.
 _LOOK: Final = 5.0
 _PATIENCE: Final = 60.0
+
+#: Seconds between two looks for paused documents.
+_PAUSES: Final = 1.0
 
 
 class BrokerWatch:
@@ -32,3 +39,22 @@ class BrokerWatch:
         except BrokerUnreachable as error:
             if now - self._seen > _PATIENCE:
                 raise BrokerUnreachable(f"{error}. Nothing is lost: the same command goes on") from None
+
+
+class PauseWatch:
+    """Called again and again: says once of each document that is paused that it is, and what lets it go on."""
+
+    def __init__(self, client: Client, say: Callable[[str], None]) -> None:
+        self._client, self._say = client, say
+        self._next = 0.0
+        self._said: set[str] = set()
+
+    def __call__(self, run_ids: Sequence[str]) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _PAUSES
+        paused = set(self._client.paused(run_ids))
+        for document_id in sorted(paused - self._said):
+            self._say(f"{document_id} is paused: `smart-rag-tasks resume {document_id}` goes on")
+        self._said = paused

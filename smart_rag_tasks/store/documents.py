@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_
 
 from ..models import ChunkState, Json, RunStatus
 from .schema import chunks, documents, runs
 
-_WITH_RUN = (
+#: The status of a run whose document is in the store no more.
+DELETED = "deleted"
+
+_WITH_RUN: Select[Any] = (
     select(
         documents,
         runs.c.total,
@@ -30,6 +33,27 @@ _WITH_RUN = (
 def get(connection: Connection, document_id: str) -> Row[Any] | None:
     """A document with the counters of its newest run; None if unknown."""
     return connection.execute(_WITH_RUN.where(documents.c.document_id == document_id)).first()
+
+
+_RUN: Select[Any] = (
+    select(
+        runs.c.run_id,
+        runs.c.document_id,
+        case((documents.c.document_id.is_(None), DELETED), else_=runs.c.status).label("status"),
+        runs.c.stage,
+        *(func.coalesce(documents.c[name], "").label(name) for name in ("title", "language", "source")),
+        *(runs.c[name] for name in ("total", "done", "failed", "unchanged", "finished_at")),
+        runs.c.created_at.label("submitted_at"),
+        runs.c.error.label("reason"),
+        documents.c.updated_at,
+    )
+    .join_from(runs, documents, documents.c.document_id == runs.c.document_id, isouter=True)
+)  # fmt: skip
+
+
+def get_run(connection: Connection, run_id: str) -> Row[Any] | None:
+    """Any run as ``get`` gives a document's newest, `DELETED` if its document is; None if unknown."""
+    return connection.execute(_RUN.where(runs.c.run_id == run_id)).first()
 
 
 def find(connection: Connection, part: str, limit: int = 2) -> list[str]:

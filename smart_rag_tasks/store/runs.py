@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, Update, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from ..models import TERMINAL, ChunkState, Json
+from ..models import TERMINAL, ChunkState, Json, RunStatus
 from .schema import SHOWN, batches, chunks, documents, runs
+
+#: Runs that one statement names: far below any database's limit of parameters.
+_PARAMETERS = 500
 
 # Hot statements are built once: building one costs five times as much as executing it.
 
@@ -281,15 +284,24 @@ def forget_messages(connection: Connection, run_id: str) -> None:
     connection.execute(statement.values(published_at=0.0, redrives=0))
 
 
+def paused(connection: Connection, run_ids: Sequence[str]) -> list[str]:
+    """The documents of those of these runs that are paused."""
+    found: list[str] = []
+    for start in range(0, len(run_ids), _PARAMETERS):
+        query = select(runs.c.document_id).where(runs.c.run_id.in_(run_ids[start : start + _PARAMETERS]))
+        found += connection.execute(query.where(runs.c.status == RunStatus.PAUSED)).scalars()
+    return found
+
+
 def totals(connection: Connection, run_ids: Sequence[str]) -> tuple[int, int, int]:
     """Of these runs: chunks done, chunks in all, and how many have not ended."""
     done = total = still_open = 0
-    for start in range(0, len(run_ids), 500):  # far below any database's limit of parameters
+    for start in range(0, len(run_ids), _PARAMETERS):
         query = select(
             func.coalesce(func.sum(runs.c.done + runs.c.failed + runs.c.unchanged), 0),
             func.coalesce(func.sum(runs.c.total), 0),
             func.coalesce(func.sum(case((runs.c.status.in_(TERMINAL), 0), else_=1)), 0),
-        ).where(runs.c.run_id.in_(run_ids[start : start + 500]))
+        ).where(runs.c.run_id.in_(run_ids[start : start + _PARAMETERS]))
         row = connection.execute(query).one()
         done, total, still_open = done + int(row[0]), total + int(row[1]), still_open + int(row[2])
     return done, total, still_open

@@ -51,6 +51,15 @@ def failed_chunks(
     return list(connection.execute(query))
 
 
+def first_error(connection: Connection, document_id: str, run_id: str) -> str:
+    """Kind and words of the first error of the run's failed chunks, "" if none failed."""
+    query = select(chunks.c.error_kind, chunks.c.error).where(
+        chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.state.in_(_FAILED)
+    )
+    found = connection.execute(query.order_by(chunks.c.position).limit(1)).first()
+    return f"{found.error_kind}: {found.error}" if found else ""
+
+
 def chunk(connection: Connection, document_id: str, chunk_id: str) -> Row[Any] | None:
     """All of one chunk."""
     query = select(chunks).where(chunks.c.document_id == document_id, chunks.c.chunk_id == chunk_id)

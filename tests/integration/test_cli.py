@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,83 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None
     assert {"completed"} == {record["status"] for record in json.loads(done.stdout)}
     lines = ledger.read_text().splitlines()
     assert len(lines) - len({tuple(line.split("\t")[:2]) for line in lines}) <= 60  # at most the batches in flight
+
+
+def start_run(folder: Path, *words: str, seconds: float = 0.05) -> subprocess.Popen[str]:
+    """A ``run`` of a document that takes a while, and of all else in the folder, from the first chunk on."""
+    ledger = folder / "ledger"
+    env = os.environ | {
+        "SMART_RAG_GENERATOR": "testing_generators:LedgerGenerator",
+        "SMART_RAG_GENERATOR_OPTIONS": json.dumps({"ledger": str(ledger), "seconds": seconds}),
+        "PYTHONPATH": str(TESTS),
+        "WORKER_CONCURRENCY": "2",
+    }
+    text = "".join(f"# Part {n}\n\nSentence number {n} tells of tea.\n\n" for n in range(200))
+    (folder / "docs/long.md").write_text(text, encoding="utf-8")
+    pipe = subprocess.PIPE
+    running = subprocess.Popen([*CLI, "run", "docs", *words], cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+    wait_until(lambda: ledger.exists() and "long" in ledger.read_text(), timeout=40, what="some work")
+    return running
+
+
+def id_of_long(folder: Path) -> str:
+    records = json.loads(cli(folder, "list", "--json").stdout)
+    (found,) = (record["document_id"] for record in records if record["document_id"].startswith("long"))
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        (("cancel",), "cancelled", "cancelled by an operator"),
+        (("delete", "--yes"), "deleted", "the document was deleted"),
+    ],
+)
+def test_run_tells_what_others_did_to_its_documents(
+    folder: Path, words: tuple[str, ...], status: str, reason: str
+) -> None:
+    (folder / "docs/empty.md").write_text("", encoding="utf-8")
+    running = start_run(folder)
+    long = id_of_long(folder)
+    assert 0 == cli(folder, *words, long).returncode
+    out, err = running.communicate(timeout=60)
+
+    assert 1 == running.returncode, err
+    assert f" {status} " in out and f"{long}: {reason}" in out
+    assert "tea.md" in out and "empty.md: the file is empty" in out  # the others are told of
+    generated, left = (int(found) for found in re.findall(r"(\d+) (?:generated|not\s+done)", out))
+    chunks = int(re.findall(r"(\d+) chunks", out)[0])
+    assert chunks == generated + left and left > 0
+    assert max(len(line) for line in out.splitlines() if not line.startswith("refused")) <= 80
+
+
+def test_run_says_that_a_document_is_paused_and_that_another_run_took_it_over(folder: Path) -> None:
+    running = start_run(folder, "--json")
+    long = id_of_long(folder)
+    assert 0 == cli(folder, "pause", long).returncode
+    assert running.stderr is not None
+    assert running.stderr.readline() == f"{long} is paused: `smart-rag-tasks resume {long}` goes on\n"
+    (folder / "docs/long.md").write_text("# Short\n\nIt is short now.\n", encoding="utf-8")
+    assert 0 == cli(folder, "submit", "docs/long.md").returncode
+    out, err = running.communicate(timeout=60)
+
+    assert 1 == running.returncode, err
+    (record,) = (record for record in json.loads(out) if record["document_id"] == long)
+    assert "cancelled" == record["status"]
+    assert "superseded by a newer submission" == record["reason"]
+    assert record["done"] < record["total"]
+
+
+def test_run_says_why_chunks_failed(folder: Path) -> None:
+    (folder / "docs/bad.md").write_text("# Bad\n\nThis one is wrong: for ever.\n", encoding="utf-8")
+    options = {"ledger": str(folder / "ledger")}
+    done = cli(
+        folder, "run", "docs", PYTHONPATH=str(TESTS), SMART_RAG_GENERATOR="testing_generators:LedgerGenerator",
+        SMART_RAG_GENERATOR_OPTIONS=json.dumps(options),
+    )  # fmt: skip
+    assert 1 == done.returncode
+    assert "1 chunk failed, the first with ValueError: " in done.stdout
+    assert "for ever" not in done.stdout
 
 
 def test_the_same_group_under_celerys_own_command(folder: Path) -> None:
