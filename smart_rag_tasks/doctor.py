@@ -24,14 +24,13 @@ from sqlalchemy.exc import DBAPIError
 from . import names
 from .errors import BrokerUnreachable, SmartRagError, StoreUnavailable
 from .guarantees import broken_beat, broken_settings
-from .metadata import load_generator
 from .models import Json, RunStatus
 from .monitoring import workers
 from .monitoring.broker import open_broker
 from .monitoring.checks import CHECKS, Subject
 from .stages import rescan
 from .stages.diagnosis import BrokerFacts, Waiting, waiting_documents
-from .stages.environment import Environment
+from .stages.environment import Environment, chosen_generator
 from .starting import hard_limits
 from .store.documents import count_by_status
 
@@ -210,9 +209,7 @@ def settings(subject: Subject) -> str:
 
 def generator(subject: Subject) -> str:
     """The generator can be made."""
-    chosen = subject.settings
-    made = load_generator(chosen.generator, chosen.generator_options)
-    return f"{chosen.generator} ({made.fingerprint})"
+    return f"{subject.settings.generator} ({chosen_generator(subject.settings).fingerprint})"
 
 
 def versions(subject: Subject) -> str:

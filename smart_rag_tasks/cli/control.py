@@ -107,5 +107,8 @@ def regenerate_command(document: str, store: str | None, as_json: bool, stale: b
     At a terminal a part of its id will do.
     """
     client, document_id = _client_and_id(store, document, script=as_json or not sys.stdin.isatty())
+    from ..stages.environment import check_generator_name
+
+    check_generator_name(client.settings)
     run = client.regenerate(document_id, stale=stale)
     _say(as_json, f"{document_id}: run {run.run_id} generates it again.", document_id=document_id, run_id=run.run_id)

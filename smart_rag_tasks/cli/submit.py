@@ -29,15 +29,20 @@ def submit_command(
 ) -> None:
     """Hand every document below PATHS to running workers; prints their ids.
 
+    The generator's name must be one that is known here; what module:attribute names, only the workers must have.
+
     Exit code 0, or 1 if a file was refused (or, with --wait, a chunk failed), 2 for wrong usage.
     """
     options.apply(SMART_RAG_STORE_URL=store, SMART_RAG_GENERATOR=generator)
     options.find_redis()
     from ..client import Client
     from ..documents import find_files
+    from ..settings import get_settings
+    from ..stages.environment import check_generator_name
     from . import output
     from .progress import Bars
 
+    check_generator_name(get_settings())
     records: list[dict[str, str]] = []
     files = find_files(paths, lambda path, error: records.append(_refused(path, error)))
     client = Client()

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..errors import InvalidSettings
-from ..metadata import load_generator
+from ..errors import InvalidSettings, words_of
+from ..metadata import generator_names, load_generator
 from ..metadata.generator import MetadataGenerator
 from ..models import Json
 from ..settings import Settings, get_settings
 from ..sinks import find_sink
 from ..store import Store, open_store
+
+_SPEC = re.compile(r"[\w.]+:[\w.]+")
 
 
 @dataclass(slots=True)
@@ -45,11 +50,38 @@ def generator(spec: str, options: Json) -> MetadataGenerator:
 def plugged_in(settings: Settings) -> MetadataGenerator:
     """The settings' generator; raises InvalidSettings if it cannot be made, or the sink not be imported."""
     if settings.sink:
-        find_sink(settings.sink)
-    try:
+        with _blaming("SMART_RAG_SINK", settings.sink):
+            find_sink(settings.sink)
+    return chosen_generator(settings)
+
+
+def chosen_generator(settings: Settings) -> MetadataGenerator:
+    """The settings' generator; raises InvalidSettings, whatever its module or constructor raises."""
+    with _blaming("SMART_RAG_GENERATOR", settings.generator):
         return generator(settings.generator, settings.generator_options)
+
+
+def check_generator_name(settings: Settings) -> None:
+    """Raise InvalidSettings if the settings' generator is no name that is known here, and no ``module:attribute``.
+
+    That one is not imported: only the workers need what it needs.
+    """
+    name = settings.generator.strip()
+    if name not in generator_names() and not _SPEC.fullmatch(name):
+        known = ", ".join(generator_names())
+        raise InvalidSettings(f"SMART_RAG_GENERATOR: none is named {name!r}; use one of {known}, or module:attribute")
+
+
+@contextmanager
+def _blaming(setting: str, spec: str) -> Iterator[None]:
+    """Errors are InvalidSettings that begin with the setting; of somebody else's error kind and place are said."""
+    try:
+        yield
     except InvalidSettings as error:
-        raise InvalidSettings(f"SMART_RAG_GENERATOR: {error}") from None
+        words = str(error)
+        raise InvalidSettings(words if words.startswith(setting) else f"{setting}: {words}") from None
+    except Exception as error:
+        raise InvalidSettings(f"{setting}: {spec!r} cannot be loaded: {words_of(error)}") from None
 
 
 _current: tuple[int, Environment] | None = None

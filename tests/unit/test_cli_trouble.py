@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from smart_rag_tasks import names
 from smart_rag_tasks.cli import rag
+from smart_rag_tasks.client import Client
 from smart_rag_tasks.models import Chunk
 from smart_rag_tasks.stages import control, environment
 from smart_rag_tasks.stages.environment import Environment
@@ -70,3 +72,49 @@ def test_retry_goes_on_with_a_cancelled_document(env: Environment) -> None:
     plan(env, submitted(env, "tea"))
     said("cancel", "tea")
     assert "tries again" in said("retry", "tea")
+
+
+@pytest.mark.parametrize("name", ["exractive", "nope:", "a b:c"])
+def test_a_generator_that_nobody_has_is_refused_before_anything_is_taken(
+    env: Environment, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(env, "tea")
+    monkeypatch.setenv("SMART_RAG_GENERATOR", name)
+    file = tmp_path / "tea.md"
+    file.write_text("Tea is grown on slopes.", encoding="utf-8")
+    for words in (("submit", str(file)), ("regenerate", "tea")):
+        done = CliRunner().invoke(rag, words)
+        assert (2, 1) == (done.exit_code, done.stderr.count("\n"))
+        assert done.stderr.startswith(f"Error: SMART_RAG_GENERATOR: none is named {name!r}; use one of extractive,")
+    assert ["tea"] == Client().document_ids()
+
+
+def test_a_generator_of_the_workers_need_not_be_installed_where_documents_are_submitted(
+    env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMART_RAG_GENERATOR", "only.there:Generator")
+    (tmp_path / "tea.md").write_text("Tea is grown on slopes.", encoding="utf-8")
+    assert "tea.md" in said("submit", str(tmp_path / "tea.md"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ("SMART_RAG_GENERATOR", "class It:\n    def __init__(self):\n        raise RuntimeError('the key is SECRET')"),
+        ("SMART_RAG_GENERATOR", "raise RuntimeError('the key is SECRET')"),
+        ("SMART_RAG_SINK", "raise RuntimeError('the key is SECRET')"),
+    ],
+)
+def test_what_raises_when_it_is_loaded_is_one_line_that_names_the_setting(
+    env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, code: str
+) -> None:
+    (tmp_path / "tea.md").write_text("Tea is grown on slopes.", encoding="utf-8")
+    (tmp_path / "broken_one.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_one", raising=False)
+    monkeypatch.setenv(setting, "broken_one:It")
+    done = CliRunner().invoke(rag, ["run", str(tmp_path)])
+    assert 2 == done.exit_code
+    line = len(code.splitlines())
+    expected = f"Error: {setting}: 'broken_one:It' cannot be loaded: RuntimeError at broken_one.py:{line}\n"
+    assert expected == done.stderr
