@@ -17,6 +17,9 @@ from . import options
 #: Documents that `list` shows if nothing else is asked for.
 LISTED = 50
 
+#: Topics that `show` shows.
+TOPICS = 12
+
 
 @click.command("status")
 @click.argument("document", required=False)
@@ -24,6 +27,8 @@ LISTED = 50
 @click.option("--watch", is_flag=True, envvar="SMART_RAG_WATCH", show_envvar=True, help="Live, until all has ended.")
 def status_command(document: str | None, store: str | None, as_json: bool, watch: bool) -> None:
     """How far DOCUMENT is, or all of them in numbers with those under way and those in trouble."""
+    if watch and as_json:
+        raise click.UsageError("--watch is for people: leave out --json, or ask again and again")
     options.apply(SMART_RAG_STORE_URL=store)
     from rich.live import Live
 
@@ -184,12 +189,17 @@ def _document_view(found: Json) -> Any:
             ("status", output.status_text(found["status"])),
             ("reason", found["reason"]),
             ("language", found["language"]),
-            ("topics", ", ".join(found["topics"])),
+            ("topics", _topics(found["topics"])),
             ("summary", found["summary"]),
             ("source", found["source"]),
             ("generator", found["provenance"]["fingerprint"]),
         ]
     )
+
+
+def _topics(topics: list[str]) -> str:
+    more = [f"… {len(topics) - TOPICS} more"] if len(topics) > TOPICS else []
+    return ", ".join(topics[:TOPICS] + more)
 
 
 def _chunk_view(chunk: Json) -> Any:

@@ -81,7 +81,7 @@ class Job:
         from ..client import Client
         from ..processes import Supervisor
         from ..settings import get_settings
-        from . import launch
+        from . import launch, output
 
         launch.check(get_settings())
         with ExitStack() as stack:
@@ -100,7 +100,11 @@ class Job:
             self._client = Client(settings)
             workers = [launch.worker(settings, number + 1) for number in range(settings.worker_count)]
             supervisor = stack.enter_context(Supervisor(workers, out=log, colour=False))
-            self._follow(check)
+            try:
+                self._follow(check)
+            except KeyboardInterrupt:
+                output.errors().print(f"Stopping: workers have {settings.soft_shutdown:g} s to give back their work.")
+                raise
             self._collect()
 
     def _follow(self, check: Callable[[], None]) -> None:

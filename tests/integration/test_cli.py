@@ -157,6 +157,7 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("list", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
         (("show", "nothing"), "no such document"),
         (("list", "--status", "odd"), "--status"),
+        (("status", "--watch", "--json"), "--watch is for people"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], said: str) -> None:
@@ -233,6 +234,9 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None
     )
     wait_until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 20, timeout=40, what="some work")
     running.send_signal(signal.SIGINT)
+    assert running.stderr is not None
+    assert b"Stopping: workers have 5 s to give back their work.\n" == running.stderr.readline()
+    assert running.poll() is None  # said at once, not when it is over
     _, said = running.communicate(timeout=60)
     assert 130 == running.returncode
     assert b"Nothing is lost" in said

@@ -18,6 +18,7 @@ from smart_rag_tasks.stages import control, environment
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.stages.planning import plan
+from smart_rag_tasks.store import runs
 
 
 @pytest.fixture
@@ -118,3 +119,13 @@ def test_what_raises_when_it_is_loaded_is_one_line_that_names_the_setting(
     line = len(code.splitlines())
     expected = f"Error: {setting}: 'broken_one:It' cannot be loaded: RuntimeError at broken_one.py:{line}\n"
     assert expected == done.stderr
+
+
+def test_show_names_the_first_topics(env: Environment) -> None:
+    run_id = submitted(env, "tea")
+    topics = [f"topic{number}" for number in range(20)]
+    with env.store.write() as connection:
+        runs.set_document(connection, "tea", run_id, {"topics": topics})
+    shown = " ".join(said("show", "tea").split())
+    assert "topic10, topic11, … 8 more" in shown and "topic12" not in shown
+    assert topics == json.loads(said("show", "tea", "--json"))["topics"]
