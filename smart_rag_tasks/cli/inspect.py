@@ -29,7 +29,7 @@ def status_command(document: str | None, store: str | None, as_json: bool, watch
     """How far DOCUMENT is, or all of them in numbers with those under way and those in trouble."""
     if watch and as_json:
         raise click.UsageError("--watch is for people: leave out --json, or ask again and again")
-    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_store(store)
     from rich.live import Live
 
     from ..client import Client
@@ -108,7 +108,7 @@ def _status_view(status: Json) -> Any:
               help="Documents at the most.  [default: 50; all with --json]")  # fmt: skip
 def list_command(store: str | None, as_json: bool, status: str | None, limit: int | None) -> None:
     """Documents in the store, the newest first."""
-    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_store(store)
     from ..client import Client
     from . import output
 
@@ -145,7 +145,7 @@ def list_command(store: str | None, as_json: bool, status: str | None, limit: in
               show_envvar=True, help="Chunks to show; 0 for all.")  # fmt: skip
 def show_command(document: str, store: str | None, as_json: bool, chunks: int) -> None:
     """The metadata of DOCUMENT (its id or a part of it), then its chunks with theirs."""
-    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_store(store)
     from ..client import Client
     from ..stages.control import find_document
     from . import output
@@ -244,7 +244,7 @@ def _start_of(text: str, characters: int = 150) -> str:
               help="What it prints anyway, a line a chunk.")  # fmt: skip
 def export_command(document: str | None, store: str | None, target: str) -> None:
     """One JSON line a chunk: text, metadata, context, provenance. Of DOCUMENT, or of all."""
-    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_store(store)
     from ..client import Client
     from ..stages.control import find_document
     from . import output

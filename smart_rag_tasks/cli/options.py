@@ -67,6 +67,17 @@ def apply(**values: Any) -> None:
     set_environment(**values)
 
 
+def find_store(store: str | None) -> None:
+    """Apply ``--store`` of a command that only reads: a SQLite file that was named must be there, none is made."""
+    apply(SMART_RAG_STORE_URL=store)
+    from ..errors import InvalidSettings
+    from ..settings import get_settings
+
+    scheme, _, file = get_settings().store.partition(":///")
+    if scheme == "sqlite" and file != ":memory:" and not Path(file.partition("?")[0]).exists():
+        raise InvalidSettings(f"SMART_RAG_STORE_URL: {file}: no such file; `run`, `submit` and workers make one")
+
+
 def find_redis() -> None:
     """Without REDIS_URL, use the embedded server that `up` or `run` has running beside us, if there is one."""
     from ..redis_server import running_url

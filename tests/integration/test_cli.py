@@ -154,7 +154,8 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("list", "--store", "docs/tea.md"), "SMART_RAG_STORE_URL: the file is no SQLite database"),
         (("list", "--store", ":memory:"), "a SQLite store must be a file"),
         (("list", "--store", "sqlite+aiosqlite:///x.db"), "SMART_RAG_STORE_URL: sqlite+aiosqlite is not supported"),
-        (("list", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
+        (("list", "--store", "typo.db"), "typo.db: no such file; `run`, `submit` and workers make one"),
+        (("run", "docs", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
         (("show", "nothing"), "no such document"),
         (("list", "--status", "odd"), "--status"),
         (("status", "--watch", "--json"), "--watch is for people"),
@@ -165,6 +166,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, words: tuple[str,
     assert 2 == done.returncode, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert not list(folder.glob("*.db"))
 
 
 @pytest.mark.parametrize("command", [("run", "docs"), ("up",)])
