@@ -17,6 +17,7 @@ from .stages.environment import Environment
 from .stages.finish import result_of
 from .stages.ingest import Admission, submission_of_file
 from .stages.records import chunk_record, document_record
+from .stages.validation import valid_lane
 from .store import documents as stored
 from .store import open_store, outbox, trouble
 from .store import runs as stored_runs
@@ -46,7 +47,11 @@ class Client:
         """Parse a file here, store its chunks, start a run. Raises DocumentError. ``engine``: "" for the usual one."""
         settings, parsed = self.settings, files.parse(self.env, path)
         wish = submission_of_file(
-            parsed, generator=settings.generator, options=settings.generator_options, lane=Lane(lane), engine=engine
+            parsed,
+            generator=settings.generator,
+            options=settings.generator_options,
+            lane=valid_lane(lane),
+            engine=engine,
         )
         return enter(self.env.store, wish)
 

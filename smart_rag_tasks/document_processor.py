@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import time
@@ -11,10 +12,11 @@ from typing import Any
 
 from .client import Client
 from .documents import find_files
-from .errors import InvalidInput, SmartRagError
+from .errors import InvalidInput, SmartRagError, UnknownDocument
 from .models import TERMINAL, Json, Lane
 from .sinks import VectorStore, load_sink
 from .sinks.ledger import Ledger
+from .stages.validation import valid_lane
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,17 @@ POLL = 0.1
 
 #: Seconds before each further try of what the vector store did not take, when all else is done.
 SINK_PAUSES = (0.5, 1.0, 2.0)
+
+#: The result of a document that was deleted before its end was seen: the fields of `Client.status`.
+DELETED: Json = {
+    **dict.fromkeys(("run_id", "stage", "title", "language", "source"), ""),
+    **dict.fromkeys(("total", "done", "failed", "unchanged"), 0),
+    "status": "deleted",
+    "percent": 0.0,
+    "seconds": None,
+    "reason": "the document was deleted",
+    "updated_at": None,
+}
 
 
 class DocumentProcessor:
@@ -46,15 +59,20 @@ class DocumentProcessor:
         self.input_dir, self.output_dir = Path(input_dir), Path(output_dir)
         if not self.input_dir.is_dir():
             raise InvalidInput(f"input_dir: {self.input_dir} is no folder")
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(f"output_dir: {self.output_dir} is no folder and cannot be made ({error})") from None
         self.client = client or Client()
-        self.lane, self.use_celery = lane, use_celery
+        self.lane, self.use_celery = valid_lane(lane), use_celery
         self.vector_store = self._sink(vector_store)
         #: Files that were refused, and why.
         self.refused: dict[str, str] = {}
 
     def _sink(self, vector_store: VectorStore | str | None) -> VectorStore | None:
         if not isinstance(vector_store, str):
+            if vector_store is not None:
+                _check_methods(vector_store)
             return vector_store
         load_sink(vector_store)  # a wrong name is an error here, not in a worker's log
         if self.client.settings.sink != vector_store:
@@ -84,7 +102,8 @@ class DocumentProcessor:
         """Submit, wait ``timeout`` seconds at the most, write; returns each document's final result.
 
         ``sink_error`` in a result is the type of what the vector store raised at every try, "" where it took the
-        document; the next ``process()`` feeds it again.
+        document; the next ``process()`` feeds it again. Of a document that was deleted meanwhile the ``status`` is
+        "deleted".
         """
         waiting = self.submit()
         results: list[Json] = []
@@ -94,16 +113,26 @@ class DocumentProcessor:
                 results.append(self._take(document_id, waiting.pop(document_id)))
             time.sleep(POLL if waiting else 0)
         self._feed_again(results)
-        return results + [self.client.status(document_id) for document_id in waiting]
+        return results + [self._status(document_id) for document_id in waiting]
+
+    def _status(self, document_id: str) -> Json:
+        try:
+            return self.client.status(document_id)
+        except UnknownDocument:
+            return DELETED | {"document_id": document_id}
 
     def _ended(self, waiting: Iterable[str]) -> list[str]:
-        records = [self.client.status(document_id) for document_id in waiting]
-        return [record["document_id"] for record in records if record["status"] in TERMINAL]
+        records = [self._status(document_id) for document_id in waiting]
+        return [record["document_id"] for record in records if record["status"] in {*TERMINAL, DELETED["status"]}]
 
     def _take(self, document_id: str, run_id: str) -> Json:
-        """Write the document's records, and feed the vector store of this process."""
-        write_jsonl(self.client, document_id, self._path(document_id, "jsonl"))
-        return self.client.status(document_id) | {"run_id": run_id, "sink_error": self._feed(document_id)}
+        """Write the document's records, and feed the vector store of this process; a deleted one has neither."""
+        status, path = self._status(document_id), self._path(document_id, "jsonl")
+        if status["status"] == DELETED["status"]:
+            path.unlink(missing_ok=True)
+        else:
+            write_jsonl(self.client, document_id, path)
+        return status | {"run_id": run_id, "sink_error": self._feed(document_id)}
 
     def _feed(self, document_id: str) -> str:
         """Bring the vector store up to date with a document; the type of error when it raises, else ""."""
@@ -130,6 +159,15 @@ class DocumentProcessor:
 
     def _path(self, document_id: str, suffix: str) -> Path:
         return self.output_dir / f"{safe_name(document_id)}.{suffix}"
+
+
+def _check_methods(vector_store: object) -> None:
+    methods = [getattr(vector_store, name, None) for name in ("upsert", "delete")]
+    if inspect.isclass(vector_store) or not all(map(callable, methods)):
+        raise InvalidInput(
+            "vector_store: must be an object with upsert(records) and delete(document_id, chunk_ids); see"
+            " docs/howto/sinks.md"
+        )
 
 
 def safe_name(document_id: str) -> str:

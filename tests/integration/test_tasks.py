@@ -295,6 +295,45 @@ def test_a_vector_store_that_is_away_is_reported_and_fed_the_next_time(
     assert 3 == len({document_id for document_id, _ in store.records})
 
 
+def test_a_document_that_is_deleted_meanwhile_costs_only_itself(
+    live: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ListStore()
+    processor = DocumentProcessor(folder / "in", folder / "out", vector_store=store)
+    processor.process(timeout=30)
+    gone, *others = runs = processor.submit()
+    monkeypatch.setattr(processor, "submit", lambda: dict(runs))
+    processor.client.delete(gone)
+
+    results = {result["document_id"]: result for result in processor.process(timeout=30)}
+
+    assert {gone: "deleted"} | dict.fromkeys(others, "completed") == {id: of["status"] for id, of in results.items()}
+    assert set(results[others[0]]) == set(results[gone])
+    assert 2 == len(list((folder / "out").glob("*.jsonl")))
+    assert set(others) == {document_id for document_id, _ in store.records}
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"lane": "fast"}, "lane: 'fast' is none; use bulk or interactive"),
+        ({"output_dir": __file__}, "output_dir: .* is no folder and cannot be made"),
+        ({"vector_store": object()}, r"vector_store: must be an object with upsert\(records\) and delete"),
+        ({"vector_store": ListStore}, "vector_store: must be an object"),
+    ],
+)
+def test_a_document_processor_refuses_what_it_cannot_use(
+    live: Stack, folder: Path, argument: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        DocumentProcessor(**{"input_dir": folder / "in", "output_dir": folder / "out", **argument})
+
+
+def test_a_file_on_no_lane(live: Stack, folder: Path) -> None:
+    with pytest.raises(InvalidInput, match="lane: 'fast' is none"):
+        Client().submit_file(folder / "in" / "a.md", lane="fast")
+
+
 def test_a_sink_that_the_workers_feed(new_stack: Callable[..., Stack], document_id: str, tmp_path: Path) -> None:
     stack = new_stack(SMART_RAG_SINK="file_sink:FileSink", FILE_SINK=str(tmp_path / "sink"))
     stack.ledger_generator()
