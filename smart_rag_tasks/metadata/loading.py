@@ -20,6 +20,9 @@ _BUILT_IN = {
     "extractive": "smart_rag_tasks.metadata.extractive:ExtractiveGenerator",
     "openai": "smart_rag_tasks.metadata.openai:OpenAIGenerator",
 }
+#: Characters; with ``cost:`` before it, it is the name of a fact (256).
+MAX_FINGERPRINT = 250
+_FINGERPRINT = re.compile(rf"[^\0\ud800-\udfff]{{1,{MAX_FINGERPRINT}}}")
 _SPEC = re.compile(r"(?P<module>[\w.]+):(?P<attribute>[\w.]+)")
 
 
@@ -27,14 +30,16 @@ def load_generator(spec: str, options: Mapping[str, Any] | None = None) -> Metad
     """The generator that ``spec`` names, made with ``options`` as keyword arguments; raises InvalidSettings."""
     spec = spec.strip()
     found = _resolve(spec)
-    made = found if _is_instance(found) else _make(spec, found, dict(options or {}))
-    if _is_instance(found) and options:
+    if not _is_instance(found):
+        found = _make(spec, found, dict(options or {}))
+    elif options:
         raise InvalidSettings(f"Generator {spec!r} is an object that is already made: it takes no options")
-    if not _is_instance(made):
+    if not _is_instance(found):
         raise InvalidSettings(
-            f"Generator {spec!r} gave a {type(made).__name__}, which lacks `fingerprint` (a str) or `generate`"
+            f"Generator {spec!r} gave a {type(found).__name__}, which lacks `fingerprint` or `generate`"
         )
-    return cast(MetadataGenerator, made)
+    _check_members(spec, found)
+    return cast(MetadataGenerator, found)
 
 
 def generator_names() -> list[str]:
@@ -43,11 +48,17 @@ def generator_names() -> list[str]:
 
 
 def _is_instance(value: object) -> bool:
-    return (
-        not inspect.isclass(value)
-        and callable(getattr(value, "generate", None))
-        and isinstance(getattr(value, "fingerprint", None), str)
-    )
+    return not inspect.isclass(value) and callable(getattr(value, "generate", None)) and hasattr(value, "fingerprint")
+
+
+def _check_members(spec: str, made: Any) -> None:
+    """What is stored or counted with has to be fit for it; else every run of the generator would break."""
+    fingerprint = made.fingerprint
+    if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
+        raise InvalidSettings(
+            f"Generator {spec!r}: `fingerprint` must be a text of 1 to {MAX_FINGERPRINT} characters,"
+            " no NUL and no half characters"
+        )
 
 
 def _resolve(spec: str) -> object:

@@ -18,7 +18,10 @@ from smart_rag_tasks.metadata import (
     load_generator,
     search_field,
 )
+from smart_rag_tasks.metadata.loading import MAX_FINGERPRINT
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Outcome
+from smart_rag_tasks.stages.planning import cost_name
+from smart_rag_tasks.store.schema import documents, facts
 
 MODULE = """
 from smart_rag_tasks.models import ChunkMetadata
@@ -41,6 +44,11 @@ def wrong():
     return 42
 class Half:
     fingerprint = "half"
+class With(Upper):
+    def __init__(self, **members):
+        super().__init__()
+        vars(self).update(members)
+numbered = With(fingerprint=5)
 """
 
 
@@ -87,6 +95,20 @@ def test_what_cannot_be_loaded_is_said_clearly(module: str, spec: str, options: 
     with pytest.raises(InvalidSettings, match=words) as caught:
         load_generator(spec, options)
     assert "\n" not in f"{caught.value}"
+
+
+@pytest.mark.parametrize("fingerprint", [5, None, b"print", "", "x" * 251, "nul\0", "half \ud800"])
+def test_a_fingerprint_that_the_stores_cannot_hold_is_refused(module: str, fingerprint: object) -> None:
+    with pytest.raises(InvalidSettings, match=r"own_generators:With.*`fingerprint` must be a text of 1 to 250 char"):
+        load_generator(f"{module}:With", {"fingerprint": fingerprint})
+    with pytest.raises(InvalidSettings, match=r"own_generators:numbered.*`fingerprint` must be"):
+        load_generator(f"{module}:numbered")
+
+
+def test_the_stores_can_hold_the_longest_fingerprint() -> None:
+    longest = "x" * MAX_FINGERPRINT
+    assert len(longest) <= documents.c.fingerprint.type.length
+    assert len(cost_name(longest)) <= facts.c.name.type.length
 
 
 def test_the_projects_own_are_entry_points() -> None:
