@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -59,6 +60,12 @@ def _check_members(spec: str, made: Any) -> None:
             f"Generator {spec!r}: `fingerprint` must be a text of 1 to {MAX_FINGERPRINT} characters,"
             " no NUL and no half characters"
         )
+    cap = getattr(made, "max_batch", None)
+    if cap is not None and (type(cap) is not int or cap < 1):
+        raise InvalidSettings(f"Generator {spec!r}: `max_batch` must be a whole number of at least 1, or None")
+    cost = getattr(made, "seconds_per_chunk", 0.0)
+    if type(cost) not in (int, float) or not 0 <= cost < math.inf:
+        raise InvalidSettings(f"Generator {spec!r}: `seconds_per_chunk` must be a number of seconds, 0 or more")
 
 
 def _resolve(spec: str) -> object:

@@ -105,6 +105,23 @@ def test_a_fingerprint_that_the_stores_cannot_hold_is_refused(module: str, finge
         load_generator(f"{module}:numbered")
 
 
+@pytest.mark.parametrize("cap", [0, -1, "5", 1.5, True])
+def test_a_cap_that_is_no_number_of_chunks_is_refused(module: str, cap: object) -> None:
+    with pytest.raises(InvalidSettings, match=r"own_generators:With.*`max_batch` must be a whole number of at least 1"):
+        load_generator(f"{module}:With", {"max_batch": cap})
+
+
+@pytest.mark.parametrize("cost", [-1, "5", None, float("nan"), float("inf"), True])
+def test_a_cost_that_is_no_number_of_seconds_is_refused(module: str, cost: object) -> None:
+    with pytest.raises(InvalidSettings, match=r"own_generators:With.*`seconds_per_chunk` must be a number of seconds"):
+        load_generator(f"{module}:With", {"seconds_per_chunk": cost})
+
+
+@pytest.mark.parametrize("members", [{"max_batch": 1}, {"max_batch": None}, {"seconds_per_chunk": 0}])
+def test_members_as_they_should_be(module: str, members: dict[str, object]) -> None:
+    load_generator(f"{module}:With", {"fingerprint": "x" * 250, **members})
+
+
 def test_the_stores_can_hold_the_longest_fingerprint() -> None:
     longest = "x" * MAX_FINGERPRINT
     assert len(longest) <= documents.c.fingerprint.type.length
