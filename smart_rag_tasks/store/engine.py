@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 
-from ..errors import InvalidSettings, StoreDeadlock, StoreFull, StoreUnavailable
+from ..errors import InvalidInput, InvalidSettings, StoreDeadlock, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -24,6 +24,9 @@ BUSY_TIMEOUT = 10.0
 
 #: Phrases by which SQLite and PostgreSQL say that there is no room left.
 _FULL = ("disk is full", "No space left", "could not extend file", "DiskFull", "disk I/O error")
+
+#: PostgreSQL's class of errors for what is larger than it takes (a row of an index, say): the same at every try.
+_OVER_A_LIMIT = "54"
 
 
 class Store:
@@ -164,6 +167,8 @@ def _translated() -> Iterator[None]:
             ) from None
         if "deadlock detected" in reason:
             raise StoreDeadlock from None
+        if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(_OVER_A_LIMIT):
+            raise InvalidInput(f"The store cannot hold this ({reason}): shorten what is long in it.") from None
         if "readonly" in reason:
             raise StoreUnavailable(
                 f"The store cannot be written ({reason}): check the permissions of its file and folder."

@@ -97,3 +97,14 @@ def test_the_longest_ids_are_taken(new_store: Store, count: int, first: int) -> 
 def test_a_longer_document_id_is_refused() -> None:
     with pytest.raises(InvalidInput, match="document_id: has 1,540 bytes in UTF-8, at most 1,536 are allowed"):
         valid_document_id(rare(385))
+
+
+def test_what_is_over_a_limit_of_postgresql_is_no_store_that_is_away(new_store: Store) -> None:
+    wish = Submission("doc", [Chunk("c", "private words")], "extractive", source=f"/{rare(1000)}", engine="celery")
+    if new_store.is_sqlite:
+        assert admit(new_store, wish).created
+        return
+    with pytest.raises(
+        InvalidInput, match=r"The store cannot hold this .*documents_source"
+    ):  # StoreUnavailable: retried
+        admit(new_store, wish)

@@ -40,6 +40,14 @@ def test_what_a_worker_refuses_reaches_the_caller_with_the_reason(producer: Cele
         result.get(timeout=20)
 
 
+def test_what_a_worker_refuses_is_not_tried_again(producer: Celery) -> None:
+    chunks = [{"chunk_id": "\U00020000" * 256, "text": "x"}]
+    result = producer.send_task("process_document_pipeline", args=["\U00020000" * 512, chunks], queue="intake_queue")
+
+    with pytest.raises(Exception, match="document_id: has 2,048 bytes in UTF-8"):
+        result.get(timeout=20)
+
+
 @pytest.mark.parametrize(
     "fields", [{"text": "x" * 50_000}, {"section_path": ["x" * 50_000]}, {"metadata": {"x": "x" * 50_000}}]
 )
