@@ -13,7 +13,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from celery import Task
-from celery.canvas import Signature
+from celery.canvas import Signature, signature
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from kombu.utils.functional import maybe_list
@@ -99,8 +99,8 @@ def callbacks_of(link: Any) -> list[Json]:
 
 def _callback(given: Any) -> Json:
     try:
-        signature, strays = Signature.from_dict(given, app=app), list(_strays(given))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        strays = list(_strays(given))
+    except (AttributeError, KeyError, TypeError):
         raise InvalidInput(
             f"link: must be a signature (task.s(…)) or a list of them, not {type(given).__name__}"
         ) from None
@@ -109,7 +109,7 @@ def _callback(given: Any) -> Json:
             f"link: task {strays[0]} is none of this application's;"
             " give its signature the queue that your workers serve: .set(queue=…)"
         )
-    return _storable(signature)
+    return _storable(given)
 
 
 def _strays(given: Any, queue: Any = None) -> Iterator[str]:
@@ -147,14 +147,14 @@ def _is_foreign(task: Any) -> bool:
     return getattr(task, "_app", None) not in (None, app) or task["task"] not in app.tasks
 
 
-def _storable(signature: Json) -> Json:
+def _storable(link: Json) -> Json:
     """As Celery would send it: a datetime, say, is a dict that its JSON turns back; refused is what it cannot send."""
     try:
-        written = dumps(dict(signature), allow_nan=False, ensure_ascii=False)
+        written = dumps(dict(link), allow_nan=False, ensure_ascii=False)
         written.encode()  # no half characters
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput(
-            f"link: {signature['task']} has arguments or options that JSON cannot hold;"
+            f"link: {link['task']} has arguments or options that JSON cannot hold;"
             " give it texts, numbers (no NaN), lists, dicts, dates, UUIDs"
         ) from None
     stored: Json = json.loads(written)
@@ -166,9 +166,9 @@ def _rest_of(steps: Sequence[Any] | None) -> list[Json]:
     if not steps:
         return []
     *after, following = steps
-    signature = Signature.from_dict(following, app=getattr(following, "_app", None) or app).clone()
-    signature.options["chain"] = after
-    return callbacks_of(signature)
+    step = signature(following).clone()
+    step.options["chain"] = after
+    return callbacks_of(step)
 
 
 def _place_in_chord(options: Json, lane: Any) -> list[Json]:

@@ -65,12 +65,13 @@ assert celery.current_app == host_app.app
 assert "ABC" == host_app.shared.delay("abc").get(timeout=20)
 given = ("shared", [{"chunk_id": "c", "text": "one"}])
 assert "completed" == process_document_pipeline.delay(*given).get(timeout=20)["final_status"]
-try:
-    process_document_pipeline.apply_async(given, link=host_app.shared.si("abc"))
-except Exception as error:
-    assert "host.shared is none of this application's" in str(error), error
-else:
-    raise AssertionError("its link was taken without a queue")
+for link in (host_app.shared.si("abc"), celery.group(host_app.shared.si("abc"), host_app.shared.si("abc"))):
+    try:
+        process_document_pipeline.apply_async(given, link=link)
+    except Exception as error:
+        assert "host.shared is none of this application's" in str(error), error
+    else:
+        raise AssertionError(f"{link} was taken without a queue")
 """
 
 
