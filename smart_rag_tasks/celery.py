@@ -12,8 +12,8 @@ from celery import Celery, _state
 from kombu.utils.objects import cached_property
 
 from . import (
-    logging_signals,  # noqa: F401 - its receivers connect at import
-    starting,  # noqa: F401 - so do its own
+    logging_signals,
+    starting,  # noqa: F401 - its receivers connect at import
     transport,
 )
 from .backend import BACKENDS
@@ -35,12 +35,11 @@ class Application(Celery):
         return self.subclass_with_self("smart_rag_tasks.worker:Worker")  # type: ignore[arg-type]  # a name will do
 
 
-app = Application(
-    "smart_rag_tasks",
-    task_cls="smart_rag_tasks.base_task:BaseTask",
-    # Celery's current application (`shared_task`, `AsyncResult(id)`) only of a process that has no other
-    set_as_current=not _state._get_active_apps(),  # type: ignore[attr-defined]  # the stubs leave it out
-)
+#: Whether this process has no other application: then ours is Celery's current one (`shared_task`, `AsyncResult(id)`).
+_alone = not _state._get_active_apps()  # type: ignore[attr-defined]  # the stubs leave it out
+app = Application("smart_rag_tasks", task_cls="smart_rag_tasks.base_task:BaseTask", set_as_current=_alone)
+if _alone:
+    logging_signals.take_over()
 app.loader.override_backends = BACKENDS
 app.config_from_object(configuration())
 app.steps["consumer"].add(SweepTimer)

@@ -26,11 +26,6 @@ from .settings import get_settings
 #: The header that says when a message was sent, in seconds since the epoch: the age of a queue's oldest message.
 SENT_AT: Final = "sent_at"
 
-# Celery's own lines: without results (they may hold text), with arguments as `arguments` shows them, and without the
-# id, which stands at the end of the line with the others.
-trace.LOG_RECEIVED = "Task %(name)s received %(args)s"
-trace.LOG_SUCCESS = "Task %(name)s succeeded in %(runtime).3f s"
-
 # Celery masks the passwords of the URLs it knows; RedBeat's it would show to `inspect conf`, and Flower to everybody.
 _celery_utils: Any = utils
 _celery_utils.HIDDEN_SETTINGS = re.compile(_celery_utils.HIDDEN_SETTINGS.pattern + "|REDIS_URL", re.IGNORECASE)
@@ -46,7 +41,15 @@ def _is_news(record: logging.LogRecord) -> bool:
     return record.levelno != logging.INFO or task not in _PERIODIC or logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
-@signals.setup_logging.connect
+def take_over() -> None:
+    """Let this process log in our way; not one that another application of Celery's is in."""
+    signals.setup_logging.connect(set_up_logging)
+    # Celery's own lines: without results (they may hold text), with arguments as `arguments` shows them, and without
+    # the id, which stands at the end of the line with the others.
+    trace.LOG_RECEIVED = "Task %(name)s received %(args)s"
+    trace.LOG_SUCCESS = "Task %(name)s succeeded in %(runtime).3f s"
+
+
 def set_up_logging(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
     """Our handler and format in worker, beat and Flower. ``-l`` and ``-f`` win over the settings."""
     settings = get_settings()

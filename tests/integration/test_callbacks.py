@@ -87,6 +87,16 @@ def test_alone_in_its_process_it_is_celerys_current_application(live: Stack, doc
     assert ("completed\n", 0) == (done.stdout, done.returncode), done.stderr
 
 
+LOGS = "from celery import signals; from celery.app import trace"
+LOGS += "; print(len(signals.setup_logging.receivers), '%(return_value)s' in trace.LOG_SUCCESS)"
+
+
+def test_a_worker_of_another_application_logs_as_it_did() -> None:
+    theirs = in_python("from celery import Celery; host = Celery('host')", OURS, LOGS)
+    ours = in_python(OURS, LOGS)
+    assert ("0 True\n", "1 False\n") == (theirs.stdout, ours.stdout), theirs.stderr + ours.stderr
+
+
 def in_python(*lines: str) -> subprocess.CompletedProcess[str]:
     """The lines, run by another Python in the same environment."""
     command = [sys.executable, "-c", "\n".join(lines)]
