@@ -14,7 +14,7 @@ from .client import Client
 from .documents import find_files
 from .errors import InvalidInput, SmartRagError, UnknownDocument
 from .models import TERMINAL, Json, Lane
-from .sinks import VectorStore, load_sink
+from .sinks import VectorStore, check_methods, load_sink
 from .sinks.ledger import Ledger
 from .stages.validation import valid_lane
 
@@ -71,8 +71,10 @@ class DocumentProcessor:
 
     def _sink(self, vector_store: VectorStore | str | None) -> VectorStore | None:
         if not isinstance(vector_store, str):
+            if inspect.isclass(vector_store):
+                raise InvalidInput("vector_store: must be an object, not a class")
             if vector_store is not None:
-                _check_methods(vector_store)
+                check_methods(f"vector_store: {type(vector_store).__name__}", vector_store)
             return vector_store
         load_sink(vector_store)  # a wrong name is an error here, not in a worker's log
         if self.client.settings.sink != vector_store:
@@ -159,15 +161,6 @@ class DocumentProcessor:
 
     def _path(self, document_id: str, suffix: str) -> Path:
         return self.output_dir / f"{safe_name(document_id)}.{suffix}"
-
-
-def _check_methods(vector_store: object) -> None:
-    methods = [getattr(vector_store, name, None) for name in ("upsert", "delete")]
-    if inspect.isclass(vector_store) or not all(map(callable, methods)):
-        raise InvalidInput(
-            "vector_store: must be an object with upsert(records) and delete(document_id, chunk_ids); see"
-            " docs/howto/sinks.md"
-        )
 
 
 def safe_name(document_id: str) -> str:

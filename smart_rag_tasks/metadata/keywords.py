@@ -191,12 +191,10 @@ def _distinct(ranked: Iterable[Key], wanted: int) -> list[Key]:
 
 
 def _is_said(key: Key, chosen: list[Key]) -> bool:
-    words = frozenset(key)
     for other in chosen:
-        if not words.isdisjoint(other):
-            shared = 0
-            for word in key:
-                shared += word in other
-            if shared * 2 > min(len(key), len(other)):
-                return True
+        shared = 0
+        for word in key:
+            shared += word in other
+        if shared * 2 > min(len(key), len(other)):
+            return True
     return False

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import InvalidSettings
 from ..models import Json
 
-__all__ = ["SINK_BATCH", "VectorStore", "find_sink", "load_sink"]
+__all__ = ["SINK_BATCH", "VectorStore", "check_methods", "find_sink", "load_sink"]
 
 #: Records in one call of a sink.
 SINK_BATCH = 256
@@ -35,7 +35,7 @@ def find_sink(spec: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidSettings(f"SMART_RAG_SINK: {spec!r} cannot be loaded ({error}); use module:attribute") from None
     if inspect.isclass(found) or not callable(found):
-        _check_methods(spec, found)
+        check_methods(f"SMART_RAG_SINK: {spec}", found)
     return found
 
 
@@ -44,11 +44,12 @@ def load_sink(spec: str) -> VectorStore:
     """The sink that ``module:attribute`` names: an object, or a class or function that makes one without arguments."""
     found = find_sink(spec)
     sink: VectorStore = found() if callable(found) else found
-    _check_methods(spec, sink)
+    check_methods(f"SMART_RAG_SINK: {spec}", sink)
     return sink
 
 
-def _check_methods(spec: str, sink: object) -> None:
-    for name in ("upsert", "delete"):
-        if not callable(getattr(sink, name, None)):
-            raise InvalidSettings(f"SMART_RAG_SINK: {spec} has no method {name}(); see docs/howto/sinks.md")
+def check_methods(name: str, sink: object) -> None:
+    """Raise InvalidSettings, beginning with ``name``, for what is no `VectorStore`."""
+    for method in ("upsert", "delete"):
+        if not callable(getattr(sink, method, None)):
+            raise InvalidSettings(f"{name} has no method {method}(); see docs/howto/sinks.md")

@@ -31,16 +31,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stack(running: Stack) -> Iterator[Stack]:
-    running.enter_environment()
-    yield running
-    running.leave_environment()
-
-
-@pytest.fixture
-def trouble(stack: Stack) -> Iterator[Path]:
+def trouble(live: Stack) -> Iterator[Path]:
     """The file that says what goes wrong."""
-    file = stack.home / "sink" / "trouble"
+    file = live.home / "sink" / "trouble"
     yield file
     file.unlink(missing_ok=True)
 
@@ -72,7 +65,7 @@ def ended(document_id: str, *texts: str) -> None:
     process_document_pipeline.delay(document_id, chunks_of(*texts)).get(timeout=20)
 
 
-def test_a_chunk_that_went_and_came_back_while_the_sink_was_down(stack: Stack, trouble: Path) -> None:
+def test_a_chunk_that_went_and_came_back_while_the_sink_was_down(live: Stack, trouble: Path) -> None:
     ended("back", "one", "two")
     delivered()
     trouble.write_text("down")
@@ -81,10 +74,10 @@ def test_a_chunk_that_went_and_came_back_while_the_sink_was_down(stack: Stack, t
     trouble.unlink()
     ended("back", "one", "two again")
     delivered()
-    assert {"c0": "one", "c1": "two again"} == sink_of(stack, "back") == store_of("back")
+    assert {"c0": "one", "c1": "two again"} == sink_of(live, "back") == store_of("back")
 
 
-def test_a_document_that_was_deleted_while_the_sink_was_down_and_submitted_again(stack: Stack, trouble: Path) -> None:
+def test_a_document_that_was_deleted_while_the_sink_was_down_and_submitted_again(live: Stack, trouble: Path) -> None:
     ended("again", "one", "two")
     delivered()
     trouble.write_text("down")
@@ -93,28 +86,28 @@ def test_a_document_that_was_deleted_while_the_sink_was_down_and_submitted_again
     trouble.unlink()
     ended("again", "three")
     delivered()
-    assert {"c0": "three"} == sink_of(stack, "again") == store_of("again")
+    assert {"c0": "three"} == sink_of(live, "again") == store_of("again")
 
 
-def test_a_slow_sink_is_not_overtaken(stack: Stack) -> None:
+def test_a_slow_sink_is_not_overtaken(live: Stack) -> None:
     ended("slow", "slow one", "two", "three")
     time.sleep(0.5)  # it is at it
     ended("slow", "quick one", "two")
     delivered()
-    assert {"c0": "quick one", "c1": "two"} == sink_of(stack, "slow") == store_of("slow")
+    assert {"c0": "quick one", "c1": "two"} == sink_of(live, "slow") == store_of("slow")
 
     ended("gone", "slow one")
     time.sleep(0.5)
     Client().delete("gone")
     delivered()
-    assert {} == sink_of(stack, "gone")
+    assert {} == sink_of(live, "gone")
 
 
-def test_what_an_ended_run_left_to_one_that_was_cancelled_reaches_the_sink(stack: Stack, trouble: Path) -> None:
+def test_what_an_ended_run_left_to_one_that_was_cancelled_reaches_the_sink(live: Stack, trouble: Path) -> None:
     trouble.write_text("down")
     ended("cancelled", "one")
     tried()
-    worker = psutil.Process(stack.workers[0].pid)
+    worker = psutil.Process(live.workers[0].pid)
     processes = [worker, *worker.children(recursive=True)]
     for process in processes:
         process.suspend()
@@ -124,7 +117,7 @@ def test_what_an_ended_run_left_to_one_that_was_cancelled_reaches_the_sink(stack
     for process in processes:
         process.resume()
     delivered()
-    assert {"c0", "c1"} == set(sink_of(stack, "cancelled")) == set(store_of("cancelled"))
+    assert {"c0", "c1"} == set(sink_of(live, "cancelled")) == set(store_of("cancelled"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +130,7 @@ def test_what_an_ended_run_left_to_one_that_was_cancelled_reaches_the_sink(stack
     ],
 )
 def test_a_sink_s_error_costs_one_entry_a_while_and_quotes_no_text(
-    stack: Stack, trouble: Path, what: str, said: str
+    live: Stack, trouble: Path, what: str, said: str
 ) -> None:
     trouble.write_text(what)
     ended(what, "The turtle swims to Vienna")
@@ -146,15 +139,15 @@ def test_a_sink_s_error_costs_one_entry_a_while_and_quotes_no_text(
     assert entry.owner is None
     trouble.unlink()
     ended(f"beside {what}", "other words")
-    wait_until(lambda: sink_of(stack, f"beside {what}"), what="the one behind it")
+    wait_until(lambda: sink_of(live, f"beside {what}"), what="the one behind it")
     ended(what, "The turtle swims to Vienna")  # a newer entry: the older one is due
     delivered()
-    assert sink_of(stack, what)
-    assert "turtle" not in (stack.home / "worker1.log").read_text()
+    assert sink_of(live, what)
+    assert "turtle" not in (live.home / "worker1.log").read_text()
 
 
 def test_a_long_document_is_fed_in_turns_and_goes_on_where_it_stopped(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    live: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
 

@@ -333,7 +333,7 @@ def test_a_document_that_is_deleted_meanwhile_costs_only_itself(
     [
         ({"lane": "fast"}, "lane: 'fast' is none; use bulk or interactive"),
         ({"output_dir": __file__}, "output_dir: .* is no folder and cannot be made"),
-        ({"vector_store": object()}, r"vector_store: must be an object with upsert\(records\) and delete"),
+        ({"vector_store": object()}, r"vector_store: object has no method upsert\(\)"),
         ({"vector_store": ListStore}, "vector_store: must be an object"),
     ],
 )
