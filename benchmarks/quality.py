@@ -2,13 +2,15 @@
 
     python benchmarks/quality.py sample FOLDER [DOCUMENT…]
     python benchmarks/quality.py phrases FOLDER… [--json]
-    python benchmarks/quality.py retrieval FILE… [--chars N] [--json]
+    python benchmarks/quality.py retrieval FILE… [--chars N] [--twice N…] [--sum] [--json]
+    python benchmarks/quality.py cloze FILE FOLDER… [--language en] [--rounds 12]
 
 ``phrases`` takes folders of texts: NAME.txt, with NAME.key (gold phrases, one a line) or NAME.title (a gold title) or
 both beside it, and prints F1 of the first 5 and 8 phrases, ROUGE-1 and ROUGE-L F1 of the title, and milliseconds a
 text. ``sample`` makes such a folder from the headed sections of Markdown files (their headings are the titles).
 ``retrieval`` takes question sets in SQuAD form: articles are cut into chunks, questions asked of a two-field BM25
 (text + 0.4 × metadata); printed is how often the chunk that holds the answer is not the first, not among five.
+``cloze`` makes such sets of any documents, without questions: a sentence asks for the place it was taken out of.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from retrieval import measure_file, print_retrieval
+from cloze import make_cloze
+from retrieval import measure_file, print_retrieval, total
 
 from smart_rag_tasks.metadata.analysis import analyze
 from smart_rag_tasks.metadata.headline import TITLE_WORDS, headline
@@ -60,16 +63,26 @@ def main() -> int:
     retrieval = commands.add_parser("retrieval")
     retrieval.add_argument("files", type=Path, nargs="+")
     retrieval.add_argument("--chars", type=int, help="characters a chunk; default 300, Chinese 150")
+    retrieval.add_argument("--twice", type=int, nargs="+", default=(), help="also: so many first topics twice")
+    retrieval.add_argument("--sum", action="store_true", help="one table for all files")
+    cloze = commands.add_parser("cloze")
+    cloze.add_argument("file", type=Path, help="FILE.json is written as FILE.0.json, FILE.1.json, …")
+    cloze.add_argument("folders", type=Path, nargs="+")
+    cloze.add_argument("--language", default="en", help="documents in others are left out; default en")
+    cloze.add_argument("--rounds", type=int, default=12, help="how often each document is drawn from; default 12")
     for command in (phrases, retrieval):
         command.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.command == "sample":
         return make_sample(options.folder, options.documents or sorted(EXAMPLES.glob("*.md")))
+    if options.command == "cloze":
+        return make_cloze(options.file, options.folders, options.language, options.rounds)
     if options.command == "phrases":
         results = [measure_folder(folder) for folder in options.folders]
         show: Callable[[Any], None] = print_phrases
     else:
-        results = [measure_file(file, options.chars) for file in options.files]
+        results = [measure_file(file, options.chars, options.twice) for file in options.files]
+        results = [total(results)] if options.sum else results
         show = print_retrieval
     if options.json:
         print(json.dumps(results, ensure_ascii=False, indent=1))

@@ -105,7 +105,7 @@ def _article(entry: dict[str, Any], chars: int) -> Article:
     return Article(entry.get("title", "").replace("_", " "), text, chunks, questions)
 
 
-def metadata_fields(article: Article, *, hint: bool) -> list[dict[str, str]]:
+def metadata_fields(article: Article, *, hint: bool, twice: Sequence[int] = ()) -> list[dict[str, str]]:
     """What the generator gives for each chunk; ``hint``: whether it is told the article's title."""
     generator = ExtractiveGenerator()
     title = generator.title(article.chunks[:20], article.title if hint else "")
@@ -120,6 +120,7 @@ def metadata_fields(article: Article, *, hint: bool) -> list[dict[str, str]]:
             "title": about.title,
             "summary": about.summary,
             "topics": " ".join(about.topics),
+            **{f"context, topics, {n} twice": " ".join((context, *about.topics[:n], *about.topics)) for n in twice},
         }
         for made in outcomes
     ]
@@ -130,14 +131,14 @@ RECOMMENDED = ("search field",)
 EVERYTHING = ("context", "keywords", "title", "summary", "topics")
 
 
-def measure_file(file: Path, chars: int | None) -> dict[str, Any]:
-    """Misses of text alone and of text with each second field."""
+def measure_file(file: Path, chars: int | None, twice: Sequence[int] = ()) -> dict[str, Any]:
+    """Misses of text alone and of text with each second field; ``twice``: variants of the search field."""
     language = detect(json.loads(file.read_text(encoding="utf-8"))["data"][0]["paragraphs"][0]["context"])
     chars = chars or CHARS.get(language, DEFAULT_CHARS)
     words: Words = chinese_words if language == "zh" else english_words
     articles = read_articles(file, chars)
     bench = _Bench(articles, words)
-    told = [field for article in articles for field in metadata_fields(article, hint=True)]
+    told = [field for article in articles for field in metadata_fields(article, hint=True, twice=twice)]
     untold = [field for article in articles for field in metadata_fields(article, hint=False)]
 
     def with_metadata(fields: list[dict[str, str]], parts: tuple[str, ...]) -> dict[str, int]:
@@ -146,6 +147,7 @@ def measure_file(file: Path, chars: int | None) -> dict[str, Any]:
     rows = {
         "text alone": bench.misses(None),
         "search field: context, topics": with_metadata(told, RECOMMENDED),
+        **{f"  with the first {n} topics twice": with_metadata(told, (f"context, topics, {n} twice",)) for n in twice},
         "  the title taken from the text": with_metadata(untold, RECOMMENDED),
         "all five parts in turn": with_metadata(told, EVERYTHING),
         "whole article (no limit)": bench.misses([words(a.text) for a in articles for _ in a.chunks]),
@@ -184,6 +186,17 @@ class _Bench:
             for rank in RANKS:
                 missed[f"@{rank}"] += before >= rank
         return missed
+
+
+def total(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The files as one: their numbers added up."""
+    first = results[0]
+    numbers = {name: sum(result[name] for result in results) for name in ("articles", "chunks", "questions")}
+    misses = {
+        row: {at: sum(result["misses"][row][at] for result in results) for at in first["misses"][row]}
+        for row in first["misses"]
+    }
+    return {**first, **numbers, "file": f"{len(results)} files", "misses": misses}
 
 
 def print_retrieval(results: list[dict[str, Any]]) -> None:
