@@ -76,6 +76,12 @@ def english_verbs() -> dict[str, str]:
     return _forms("english_verbs.txt")
 
 
+@lru_cache(maxsize=1)
+def english_finite() -> frozenset[str]:
+    """English verbs in the third person that are no noun's plural: ``grows``."""
+    return _words("english_finite.txt")
+
+
 def _forms(name: str) -> dict[str, str]:
     entries = (line.split() for line in _lines(name))
     return {form: base for base, *forms in entries for form in forms}

@@ -17,8 +17,10 @@ from .lexicon import (
     chinese_empty,
     chinese_stop,
     english_common,
+    english_finite,
     english_plurals,
     english_stop,
+    english_verbs,
     english_weak,
     function_words,
 )
@@ -44,7 +46,7 @@ class Word:
     #: Whether a key phrase can begin or end with it.
     opens: bool = False
     closes: bool = False
-    #: Whether it begins another phrase when it follows a noun (English participles).
+    #: Whether no phrase goes on over it: it begins another one (English participles) or none (finite verbs).
     parts: bool = False
     #: Whether it may be (part of) a name: written with a capital, or tagged as one.
     named: bool = False
@@ -86,10 +88,15 @@ _NEVER_FIRST: Final = frozenset({"k", "x"})
 LOOSE_TAGS: Final = frozenset({"v", "vi", "b"})
 #: First letters of the tags that a document's topics may have: nouns, verbs, adjectives, idioms, abbreviations.
 _TOPICAL_TAGS: Final = frozenset("nvabijlszt")
-#: English words in -ed that are no participles.
-_NOUNS_IN_ED: Final = frozenset(
+#: What is no word where the dictionary does not have it: a character and half of a phrase (牛用, 前要, 该包, 其活).
+_NO_WORD: Final = re.compile("[其此该这那所将需但而以让就还].|.[用要把被为是有到使该均将]")
+#: English words in -ed, and irregular verbs' forms, that are nouns or adjectives just as well.
+_NO_PARTICIPLES: Final = frozenset(
     {"breed", "hundred", "sacred", "speed", "naked", "embed", "wicked", "indeed", "crossbreed"}
+    | {"bit", "bore", "fell", "felt", "lay", "led", "rose", "saw", "shot", "wound"}
 )
+#: Languages, and none known, in which -ed is a participle's ending.
+_ENGLISH: Final = frozenset({"en", ""})
 #: Characters; what is longer is data, no word.
 _MAX_WORD: Final = 40
 
@@ -149,10 +156,17 @@ def _latin_word(text: str, language: str) -> Word:
     if not 1 < len(lower) <= _MAX_WORD or lower in english_stop() or language in function_words().get(lower, ()):
         return Word(text, lower, STOP, named=named)
     key = singular(lower)
-    parts = len(key) > 4 and key.endswith("ed") and key not in _NOUNS_IN_ED and text.islower()
+    participle = text.islower() and _is_participle(key)
     if lower in english_weak() or key in english_weak() or (lower.endswith("ly") and text.islower()):
-        return Word(text, key, WEAK, parts=parts, named=named)
-    return Word(text, key, CONTENT, opens=True, closes=True, parts=parts, named=named, topical=True)
+        return Word(text, key, WEAK, parts=participle, named=named)
+    if lower in english_finite() and text.islower():
+        return Word(text, key, CONTENT, parts=True, topical=True)
+    closes = not (participle and language in _ENGLISH)
+    return Word(text, key, CONTENT, opens=True, closes=closes, parts=participle, named=named, topical=True)
+
+
+def _is_participle(word: str) -> bool:
+    return word not in _NO_PARTICIPLES and (word in english_verbs() or (len(word) > 4 and word.endswith("ed")))
 
 
 @lru_cache(maxsize=1)
@@ -171,6 +185,8 @@ def _chinese_word(text: str) -> Word:
     tag = tagged[0][1] if len(tagged) == 1 else "x"
     if tag == "m":
         return Word(text, text, NUMBER, tag)
+    if len(text) == 2 and _NO_WORD.match(text) and not rjieba().has_word(text):
+        return Word(text, text, STOP, tag)
     subject = tag in _SUBJECT_TAGS
     long = len(text) > 1
     topical = long and tag[0] in _TOPICAL_TAGS and text not in chinese_empty()
