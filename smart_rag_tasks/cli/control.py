@@ -12,7 +12,7 @@ from . import options
 
 def _client_and_id(store: str | None, document: str, *, script: bool) -> tuple[Any, str]:
     """A part of an id will do for somebody who sees which document it is."""
-    options.apply(SMART_RAG_STORE_URL=store)
+    options.find_store(store)
     options.find_redis()
     from ..client import Client
     from ..stages.control import find_document

@@ -24,11 +24,8 @@ def migrate_command() -> None:
 
 def _prepare(store: str | None, redis: str | None) -> Environment:
     need_rq()
-    options.apply(SMART_RAG_STORE_URL=store, SMART_RAG_RQ_URL=redis)
-    options.find_redis()
-    from ..stages.environment import environment
-
-    return environment()
+    options.apply(SMART_RAG_RQ_URL=redis)
+    return options.open_environment(store)
 
 
 # -- assess
@@ -253,11 +250,9 @@ def ratio_command(ratio: str | None, store: str | None, as_json: bool) -> None:
     from ..stages import routing
 
     wanted = None if ratio is None else routing.parse_ratio(ratio)
-    options.apply(SMART_RAG_STORE_URL=store)
-    from ..stages.environment import environment
+    env = options.open_environment(store)
     from . import output
 
-    env = environment()
     with env.store.write() as connection:
         switch = routing.read_switch(connection, env.settings)
         if wanted is not None:

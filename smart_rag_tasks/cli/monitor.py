@@ -31,8 +31,11 @@ def _command(call: Callable[..., Any]) -> Callable[..., Any]:
     return options.store(timeout(options.as_json(call)))
 
 
-def _monitor(store: str | None, timeout: float) -> CeleryMonitor:
-    options.apply(SMART_RAG_STORE_URL=store)
+def _monitor(store: str | None, timeout: float, *, reads_store: bool = False) -> CeleryMonitor:
+    if reads_store:
+        options.find_store(store)
+    else:
+        options.apply(SMART_RAG_STORE_URL=store)
     options.find_redis()
     from ..monitoring.monitor import CeleryMonitor
 
@@ -129,7 +132,7 @@ def purge(queue: str, yes: bool, store: str | None, timeout: float, as_json: boo
 
     The documents they work on are paused: `smart-rag-tasks resume DOCUMENT` sends them again.
     """
-    monitor = _monitor(store, timeout)
+    monitor = _monitor(store, timeout, reads_store=True)
     count = monitor.get_queue_length(queue)
     if not yes:
         click.confirm(f"Remove {count:,} messages from {queue} and pause their documents?", abort=True, err=True)
@@ -152,7 +155,7 @@ def purge(queue: str, yes: bool, store: str | None, timeout: float, as_json: boo
 @_command
 def cancel(task_id: str, store: str | None, timeout: float, as_json: bool) -> None:
     """Cancel a run, whose id is its task's, or a single task."""
-    done = _monitor(store, timeout).cancel_task(task_id)
+    done = _monitor(store, timeout, reads_store=True).cancel_task(task_id)
     what = f"run of {done['document_id']}" if done["document_id"] else "task"
     output.say(as_json, f"The {what} is cancelled.", **done)
 
@@ -162,7 +165,7 @@ def cancel(task_id: str, store: str | None, timeout: float, as_json: bool) -> No
 @_command
 def task(task_id: str, store: str | None, timeout: float, as_json: bool) -> None:
     """What became of TASK_ID; exits with 1 if nothing knows of it."""
-    info = _monitor(store, timeout).get_task_info(task_id)
+    info = _monitor(store, timeout, reads_store=True).get_task_info(task_id)
     if as_json:
         output.print_json(info)
     elif info["known"]:

@@ -68,13 +68,14 @@ def apply(**values: Any) -> None:
 
 
 def find_store(store: str | None) -> None:
-    """Apply ``--store`` of a command that only reads: a SQLite file that was named must be there, none is made."""
+    """Apply ``--store`` of a command for what is in it: a SQLite file that was named must be there, none is made."""
     apply(SMART_RAG_STORE_URL=store)
     from ..errors import InvalidSettings
     from ..settings import get_settings
+    from ..store import missing_file
 
-    scheme, _, file = get_settings().store.partition(":///")
-    if scheme == "sqlite" and file != ":memory:" and not Path(file.partition("?")[0]).exists():
+    named = get_settings().store
+    if named and (file := missing_file(named)):
         raise InvalidSettings(f"SMART_RAG_STORE_URL: {file}: no such file; `run`, `submit` and workers make one")
 
 
@@ -96,9 +97,15 @@ def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
     return store(as_json(command))
 
 
-def open_environment(store: str | None) -> Environment:
-    """The environment of a command that works on the store, and on Redis where it needs it."""
-    apply(SMART_RAG_STORE_URL=store)
+def open_environment(store: str | None, *, makes: bool = False) -> Environment:
+    """The environment of a command that works on the store, and on Redis where it needs it.
+
+    ``makes``: the command adds something, so it may be the first; any other wants a store that is there.
+    """
+    if makes:
+        apply(SMART_RAG_STORE_URL=store)
+    else:
+        find_store(store)
     find_redis()
     from ..stages.environment import environment
 

@@ -134,7 +134,7 @@ def add_command(
     seconds = parse_every(every) if every is not None else None
     line = parse_cron(cron) if cron is not None else None
     kwargs = _kwargs(kwargs_json)
-    env = options.open_environment(store)
+    env = options.open_environment(store, makes=True)
     full_name = _task(task)
     if full_name is not None:
         _check_arguments(full_name, kwargs or {})

@@ -32,7 +32,7 @@ def add_command(folder: Path, every: str | None, store: str | None, as_json: boo
     from ..stages import timetable
 
     seconds = parse_every(every) if every is not None else None
-    path, new = timetable.watch(options.open_environment(store), folder, seconds)
+    path, new = timetable.watch(options.open_environment(store, makes=True), folder, seconds)
     words = "is watched" if new else "is watched already" if seconds is None else f"is watched every {every}"
     output.say(as_json, f"{path} {words}.", folder=path, added=new)
 

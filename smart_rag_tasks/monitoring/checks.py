@@ -23,7 +23,7 @@ from ..models import Json
 from ..names import QUEUES
 from ..settings import Settings, client_url
 from ..sinks import find_sink
-from ..store import Store, observed
+from ..store import Store, missing_file, observed
 from ..store.migrate import HEAD, revision
 from . import workers
 from .broker import QUICK, open_broker
@@ -55,12 +55,11 @@ class Subject:
     @cached_property
     def store(self) -> Store:
         """The store as it is: nothing is created or upgraded by looking."""
-        store = Store(self.settings.store_url)
-        if store.is_sqlite and not Path(str(store.url.database)).exists():
+        if file := missing_file(self.settings.store_url):
             raise StoreUnavailable(
-                f"there is no store at {store.url.database} yet: start a worker, or submit something"
+                f"there is no store at {file}: check the name; `smart-rag-tasks up`, `run` and `submit` make one"
             )
-        return store
+        return Store(self.settings.store_url)
 
     @cached_property
     def replies(self) -> dict[str, workers.Replies]:

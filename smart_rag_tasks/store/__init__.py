@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .engine import Store
+from .engine import Store, missing_file
 from .migrate import open_store
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "missing_file", "open_store"]

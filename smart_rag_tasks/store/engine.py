@@ -95,6 +95,14 @@ def _normalized(url: str) -> URL:
     return parsed
 
 
+def missing_file(url: str) -> str:
+    """The file of a SQLite store that is not there (yet), "" for a store that may be."""
+    parsed = _normalized(url)
+    file = str(parsed.database or ":memory:")
+    there = parsed.get_backend_name() != "sqlite" or file == ":memory:" or Path(file).exists()
+    return "" if there else file
+
+
 def _make_engine(url: URL, full_sync: bool) -> Engine:
     options: dict[str, Any] = {
         "json_serializer": json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode,

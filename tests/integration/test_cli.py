@@ -154,7 +154,6 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("list", "--store", "docs/tea.md"), "SMART_RAG_STORE_URL: the file is no SQLite database"),
         (("list", "--store", ":memory:"), "a SQLite store must be a file"),
         (("list", "--store", "sqlite+aiosqlite:///x.db"), "SMART_RAG_STORE_URL: sqlite+aiosqlite is not supported"),
-        (("list", "--store", "typo.db"), "typo.db: no such file; `run`, `submit` and workers make one"),
         (("run", "docs", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
         (("show", "nothing"), "no such document"),
         (("list", "--status", "odd"), "--status"),

@@ -20,6 +20,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SMART_RAG_HOME", str(tmp_path))
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     environment.reset()
+    environment.environment()
     yield
     environment.reset()
 
