@@ -21,6 +21,7 @@ from .stages.validation import valid_lane
 from .store import documents as stored
 from .store import open_store, outbox, trouble
 from .store import runs as stored_runs
+from .store.documents import DELETED
 
 
 class NotFinished(SmartRagError):
@@ -85,20 +86,24 @@ class Client:
         with self.env.store.read() as connection:
             return stored_runs.paused(connection, run_ids)
 
-    def summary(self, run_id: str) -> Json:
-        """A run's own end and counts, whatever came of its document since, with ``keywords`` and ``first_error``.
-
-        ``status`` is ``deleted`` if its document is. Raises UnknownRun.
-        """
+    def run_status(self, run_id: str) -> Json:
+        """A run's own end and counts, whatever came of its document since; `DELETED` if that is. Raises UnknownRun."""
         with self.env.store.read() as connection:
             row = stored.get_run(connection, run_id)
-            if row is None:
-                raise UnknownRun(f"run {run_id} is not in the store; it may have expired")
-            record = status_record(row)
-            record["keywords"] = top_keywords(stored.top_keywords(connection, row.document_id, run_id), 3)
-            record["first_error"] = trouble.first_error(connection, row.document_id, run_id) if row.failed else ""
-        if record["status"] == stored.DELETED:
+        if row is None:
+            raise UnknownRun(f"run {run_id} is not in the store; it may have expired")
+        record = status_record(row)
+        if record["status"] == DELETED:
             record["reason"] = record["reason"] or "the document was deleted"
+        return record
+
+    def summary(self, run_id: str) -> Json:
+        """The same with ``keywords`` and ``first_error``."""
+        record = self.run_status(run_id)
+        key = record["document_id"], run_id
+        with self.env.store.read() as connection:
+            record["keywords"] = top_keywords(stored.top_keywords(connection, *key), 3)
+            record["first_error"] = trouble.first_error(connection, *key) if record["failed"] else ""
         return record
 
     def result(self, run_id: str, *, timeout: float = 0.0) -> FinalResult:

@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .models import TERMINAL, Json, Lane
 from .sinks import VectorStore, check_methods, load_sink
 from .sinks.ledger import Ledger
 from .stages.validation import valid_lane
+from .store.documents import DELETED
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +26,6 @@ POLL = 0.1
 
 #: Seconds before each further try of what the vector store did not take, when all else is done.
 SINK_PAUSES = (0.5, 1.0, 2.0)
-
-#: The result of a document that was deleted before its end was seen: the fields of `Client.status`.
-DELETED: Json = {
-    **dict.fromkeys(("run_id", "stage", "title", "language", "source"), ""),
-    **dict.fromkeys(("total", "done", "failed", "unchanged"), 0),
-    "status": "deleted",
-    "percent": 0.0,
-    "seconds": None,
-    "reason": "the document was deleted",
-    "updated_at": None,
-}
 
 
 class DocumentProcessor:
@@ -111,26 +101,29 @@ class DocumentProcessor:
         results: list[Json] = []
         deadline = time.monotonic() + timeout
         while waiting and time.monotonic() < deadline:
-            for document_id in self._ended(waiting):
-                results.append(self._take(document_id, waiting.pop(document_id)))
+            for status in self._ended(waiting):
+                results.append(self._take(status, waiting.pop(status["document_id"])))
             time.sleep(POLL if waiting else 0)
         self._feed_again(results)
-        return results + [self._status(document_id) for document_id in waiting]
+        return results + self._statuses(waiting)
 
-    def _status(self, document_id: str) -> Json:
+    def _statuses(self, waiting: Mapping[str, str]) -> list[Json]:
+        return [self._status(document_id, run_id) for document_id, run_id in waiting.items()]
+
+    def _status(self, document_id: str, run_id: str) -> Json:
         try:
             return self.client.status(document_id)
         except UnknownDocument:
-            return DELETED | {"document_id": document_id}
+            return self.client.run_status(run_id)
 
-    def _ended(self, waiting: Iterable[str]) -> list[str]:
-        records = [self._status(document_id) for document_id in waiting]
-        return [record["document_id"] for record in records if record["status"] in {*TERMINAL, DELETED["status"]}]
+    def _ended(self, waiting: Mapping[str, str]) -> list[Json]:
+        return [record for record in self._statuses(waiting) if record["status"] in {*TERMINAL, DELETED}]
 
-    def _take(self, document_id: str, run_id: str) -> Json:
+    def _take(self, status: Json, run_id: str) -> Json:
         """Write the document's records, and feed the vector store of this process; a deleted one has neither."""
-        status, path = self._status(document_id), self._path(document_id, "jsonl")
-        if status["status"] == DELETED["status"]:
+        document_id: str = status["document_id"]
+        path = self._path(document_id, "jsonl")
+        if status["status"] == DELETED:
             path.unlink(missing_ok=True)
         else:
             write_jsonl(self.client, document_id, path)
