@@ -45,7 +45,7 @@ class Bars:
         """One more file was read."""
         self._progress.advance(self._reading)
 
-    def generated(self, done: int, total: int, _open_runs: int) -> None:
+    def generated(self, done: int, total: int) -> None:
         """So many chunks of so many are done."""
         self._progress.update(self._generating, completed=done, total=total or None)
 

@@ -14,7 +14,7 @@ import click
 from ..errors import SmartRagError, UnknownRun
 from ..models import WELL, Json
 from . import options
-from .waiting import BrokerWatch, PauseWatch
+from .waiting import BrokerWatch, wait_for
 
 if TYPE_CHECKING:
     from ..processes import Supervisor
@@ -116,17 +116,10 @@ class Job:
                 self._submit(path)
                 bars.read()
                 if time.monotonic() - looked >= POLL:  # a look costs as much as a small file
-                    bars.generated(*self._counts())
+                    done, total, _ = self._client.progress(self._run_ids())
+                    bars.generated(done, total)
                     looked = time.monotonic()
-            pauses = PauseWatch(self._client, bars.say)
-            while True:
-                pauses(self._run_ids())
-                done, total, open_runs = self._counts()
-                bars.generated(done, total, open_runs)
-                if not open_runs:
-                    break
-                check()
-                time.sleep(POLL)
+            wait_for(self._client, self._run_ids(), bars, check)
             deadline = time.monotonic() + SINK_PATIENCE
             while self._client.feeding() and time.monotonic() < deadline:
                 time.sleep(POLL)
@@ -142,11 +135,6 @@ class Job:
     def refuse(self, path: Path, error: SmartRagError) -> None:
         """Note that a path gives no document, and why."""
         self.refused.append((path, str(error)))
-
-    def _counts(self) -> tuple[int, int, int]:
-        """Chunks done, chunks in all, and runs that have not ended."""
-        counts: tuple[int, int, int] = self._client.progress(self._run_ids())
-        return counts
 
     def _run_ids(self) -> list[str]:
         return [run_id for _, run_id in self.taken]

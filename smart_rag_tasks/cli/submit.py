@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SmartRagError
-from ..models import WELL, Json
+from ..models import WELL
 from . import options
-from .waiting import BrokerWatch, PauseWatch
+from .waiting import BrokerWatch, wait_for
 
 if TYPE_CHECKING:
     from ..client import Client
-    from .progress import Bars
 
 
 @click.command("submit")
@@ -50,7 +48,10 @@ def submit_command(
         for path in files:
             records.append(_submit(client, path, lane))
             bars.read()
-        ends = _wait(client, [record["run_id"] for record in records if "run_id" in record], bars) if wait else {}
+        run_ids = [record["run_id"] for record in records if wait and "run_id" in record]
+        if run_ids:
+            wait_for(client, run_ids, bars, BrokerWatch())
+    ends = {run_id: client.summary(run_id) for run_id in run_ids}
     refused = [record for record in records if "error" in record]
     for record in refused:
         output.errors().print(output.refusal(Path(record["source"]), record["error"]), style="red", soft_wrap=True)
@@ -63,21 +64,6 @@ def submit_command(
             output.console().print(line)
     bad = bool(refused) or any(end["status"] not in WELL for end in ends.values())
     raise SystemExit(1 if bad else 0)
-
-
-def _wait(client: Client, run_ids: list[str], bars: Bars) -> dict[str, Json]:
-    """Wait until these runs have ended; by run: its document, status and counts, and what went wrong."""
-    from .progress import POLL
-
-    broker, pauses = BrokerWatch(), PauseWatch(client, bars.say)
-    while True:
-        broker()
-        pauses(run_ids)
-        done, total, open_runs = client.progress(run_ids)
-        bars.generated(done, total, open_runs)
-        if not open_runs:
-            return {run_id: client.summary(run_id) for run_id in run_ids}
-        time.sleep(POLL)
 
 
 def _submit(client: Client, path: Path, lane: str) -> dict[str, str]:

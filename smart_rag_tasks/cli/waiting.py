@@ -10,6 +10,7 @@ from ..errors import BrokerUnreachable
 
 if TYPE_CHECKING:
     from ..client import Client
+    from .progress import Bars
 
 #: Seconds between two looks at the broker, and for which it may be away.
 _LOOK: Final = 5.0
@@ -58,3 +59,18 @@ class PauseWatch:
         for document_id in sorted(paused - self._said):
             self._say(f"{document_id} is paused: `smart-rag-tasks resume {document_id}` goes on")
         self._said = paused
+
+
+def wait_for(client: Client, run_ids: Sequence[str], bars: Bars, check: Callable[[], None]) -> None:
+    """Show how far these runs are until all have ended; ``check`` raises when nothing will come of waiting."""
+    from .progress import POLL
+
+    pauses = PauseWatch(client, bars.say)
+    while True:
+        pauses(run_ids)
+        done, total, open_runs = client.progress(run_ids)
+        bars.generated(done, total)
+        if not open_runs:
+            return
+        check()
+        time.sleep(POLL)
