@@ -21,13 +21,19 @@ class SmartRagError(Exception):
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
 
 
+def message_of(error: BaseException) -> str:
+    """What the error says of itself, its kind if it says nothing."""
+    try:
+        message = str(error)
+    except Exception:  # somebody else's __str__
+        message = ""
+    return message or type(error).__name__
+
+
 def words_of(error: BaseException) -> str:
     """The error in one line without chunk text: somebody else's message may quote some, so of it kind and place."""
-    kind = type(error).__name__
-    try:
-        words = f"{kind}: {error}" if isinstance(error, (SmartRagError, OSError)) else f"{kind}{_place(error)}"
-    except Exception:  # somebody else's __str__
-        words = kind
+    ours = isinstance(error, (SmartRagError, OSError))
+    words = type(error).__name__ + (f": {message_of(error)}" if ours else _place(error))
     return " ".join(words.encode("utf-8", "backslashreplace").decode().replace("\0", " ").split())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 
-from ..errors import GeneratorError, TransientError, only_exceptions
+from ..errors import GeneratorError, TransientError, message_of, only_exceptions
 from ..metadata.generator import MetadataGenerator
 from ..models import Chunk, ChunkFailure, DocumentContext, Outcome
 from .outcomes import valid_failure, valid_outcome
@@ -38,23 +38,15 @@ def call(generator: MetadataGenerator, chunks: Sequence[Chunk], document: Docume
 
 def failure_of(error: Exception, chunks: Sequence[Chunk]) -> ChunkFailure:
     """The error as a value; chunk text that stands in its message or traceback is taken out."""
-    kind = type(error).__name__
     return valid_failure(
         ChunkFailure(
-            kind=kind,
-            message=_without_text(_words_of(error) or kind, chunks).splitlines()[0],
+            kind=type(error).__name__,
+            message=_without_text(message_of(error), chunks).splitlines()[0],
             traceback=_without_text("".join(traceback.format_exception(error)), chunks),
             transient=isinstance(error, _TRANSIENT),
             retry_after=getattr(error, "retry_after", None),
         )
     )
-
-
-def _words_of(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:  # somebody else's __str__
-        return ""
 
 
 def _without_text(words: str, chunks: Sequence[Chunk]) -> str:
