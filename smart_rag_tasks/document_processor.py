@@ -14,7 +14,7 @@ from .client import Client
 from .documents import find_files
 from .errors import InvalidInput, SmartRagError, UnknownDocument
 from .models import TERMINAL, Json, Lane
-from .sinks import VectorStore, check_methods, load_sink
+from .sinks import VectorStore, check_methods, find_sink
 from .sinks.ledger import Ledger
 from .stages.validation import valid_lane
 from .store.documents import DELETED
@@ -66,7 +66,7 @@ class DocumentProcessor:
             if vector_store is not None:
                 check_methods(f"vector_store: {type(vector_store).__name__}", vector_store)
             return vector_store
-        load_sink(vector_store)  # a wrong name is an error here, not in a worker's log
+        find_sink(vector_store, "vector_store")  # a wrong name is an error here, not in a worker's log
         if self.client.settings.sink != vector_store:
             raise InvalidInput(
                 f"vector_store: the workers feed {vector_store} only if SMART_RAG_SINK={vector_store} is set for them"

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
-from ..errors import InvalidSettings
+from ..errors import InvalidSettings, words_of
 from ..models import Json
 
 __all__ = ["SINK_BATCH", "VectorStore", "check_methods", "find_sink", "load_sink"]
@@ -27,15 +27,19 @@ class VectorStore(Protocol):
         """Forget chunks; None: all of the document's."""
 
 
-def find_sink(spec: str) -> Any:
-    """What ``module:attribute`` names, imported; raises InvalidSettings. Nothing is made: its server may be away."""
+def find_sink(spec: str, name: str = "SMART_RAG_SINK") -> Any:
+    """What ``module:attribute`` names, imported. Nothing is made: its server may be away.
+
+    Raises InvalidSettings, which begins with ``name``: what the caller knows it by.
+    """
     module, _, attribute = spec.partition(":")
     try:
         found: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidSettings(f"SMART_RAG_SINK: {spec!r} cannot be loaded ({error}); use module:attribute") from None
+    except Exception as error:  # somebody else's module: its own words may hold a secret
+        said = str(error) if isinstance(error, (ImportError, AttributeError)) else words_of(error)
+        raise InvalidSettings(f"{name}: {spec!r} cannot be loaded ({said}); use module:attribute") from None
     if inspect.isclass(found) or not callable(found):
-        check_methods(f"SMART_RAG_SINK: {spec}", found)
+        check_methods(f"{name}: {spec}", found)
     return found
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..errors import InvalidSettings, words_of
@@ -50,15 +48,20 @@ def generator(spec: str, options: Json) -> MetadataGenerator:
 def plugged_in(settings: Settings) -> MetadataGenerator:
     """The settings' generator; raises InvalidSettings if it cannot be made, or the sink not be imported."""
     if settings.sink:
-        with _blaming("SMART_RAG_SINK", settings.sink):
-            find_sink(settings.sink)
+        find_sink(settings.sink)
     return chosen_generator(settings)
 
 
 def chosen_generator(settings: Settings) -> MetadataGenerator:
-    """The settings' generator; raises InvalidSettings, whatever its module or constructor raises."""
-    with _blaming("SMART_RAG_GENERATOR", settings.generator):
+    """The settings' generator; raises InvalidSettings that begins with the setting, whatever the generator raises."""
+    name = "SMART_RAG_GENERATOR"
+    try:
         return generator(settings.generator, settings.generator_options)
+    except InvalidSettings as error:
+        words = str(error)
+        raise InvalidSettings(words if words.startswith(name) else f"{name}: {words}") from None
+    except Exception as error:
+        raise InvalidSettings(f"{name}: {settings.generator!r} cannot be loaded ({words_of(error)})") from None
 
 
 def check_generator_name(settings: Settings) -> None:
@@ -70,18 +73,6 @@ def check_generator_name(settings: Settings) -> None:
     if name not in generator_names() and not _SPEC.fullmatch(name):
         known = ", ".join(generator_names())
         raise InvalidSettings(f"SMART_RAG_GENERATOR: none is named {name!r}; use one of {known}, or module:attribute")
-
-
-@contextmanager
-def _blaming(setting: str, spec: str) -> Iterator[None]:
-    """Errors are InvalidSettings that begin with the setting; of somebody else's error kind and place are said."""
-    try:
-        yield
-    except InvalidSettings as error:
-        words = str(error)
-        raise InvalidSettings(words if words.startswith(setting) else f"{setting}: {words}") from None
-    except Exception as error:
-        raise InvalidSettings(f"{setting}: {spec!r} cannot be loaded: {words_of(error)}") from None
 
 
 _current: tuple[int, Environment] | None = None

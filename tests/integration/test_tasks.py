@@ -335,6 +335,8 @@ def test_a_document_that_is_deleted_meanwhile_costs_only_itself(
         ({"output_dir": __file__}, "output_dir: .* is no folder and cannot be made"),
         ({"vector_store": object()}, r"vector_store: object has no method upsert\(\)"),
         ({"vector_store": ListStore}, "vector_store: must be an object"),
+        ({"vector_store": "nosuch:Sink"}, r"^vector_store: 'nosuch:Sink' cannot be loaded \(No module"),
+        ({"vector_store": "json:JSONDecoder"}, r"^vector_store: json:JSONDecoder has no method upsert\(\)"),
     ],
 )
 def test_a_document_processor_refuses_what_it_cannot_use(
