@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from . import names
-from .errors import BrokerUnreachable, SmartRagError, StoreUnavailable
+from .errors import BrokerUnreachable, SmartRagError, StoreUnavailable, words_of
 from .guarantees import broken_beat, broken_settings
 from .models import Json, RunStatus
 from .monitoring import workers
@@ -159,7 +159,7 @@ def _finding(name: str, look: Future[str], deadline: float) -> Finding:
     except SmartRagError as error:
         return Finding(name, State.WRONG, str(error), _quoted(str(error)) or known)
     except Exception as error:  # a check that breaks is a failed check, whatever it stumbled over
-        return Finding(name, State.WRONG, f"{type(error).__name__}: {error}", known)
+        return Finding(name, State.WRONG, words_of(error), known)
 
 
 def _accounted(found: Sequence[Finding]) -> list[Finding]:

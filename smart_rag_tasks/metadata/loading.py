@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, cast
 
-from ..errors import InvalidSettings
+from ..errors import InvalidSettings, words_of
 from .generator import MetadataGenerator
 
 #: Entry-point group in which packages offer generators.
@@ -111,5 +111,5 @@ def _make(spec: str, factory: object, options: dict[str, Any]) -> object:
         pass
     try:
         return factory(**options)
-    except (TypeError, ValueError) as error:
-        raise InvalidSettings(f"Generator {spec!r}: {error}") from error
+    except (TypeError, ValueError) as error:  # its own words may hold an option's value, a key say
+        raise InvalidSettings(f"Generator {spec!r} cannot be made ({words_of(error)})") from error

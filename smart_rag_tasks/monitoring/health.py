@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Final
 
-from ..errors import BrokerUnreachable, SmartRagError
+from ..errors import BrokerUnreachable, SmartRagError, words_of
 from ..models import Json
 from . import workers
 from .checks import CHECKS, READINESS, Subject
@@ -47,7 +47,7 @@ def _outcome(name: str, future: Future[str], deadline: float) -> Check:
     except SmartRagError as error:
         return Check(name, False, str(error))
     except Exception as error:  # a check that breaks is a failed check, whatever it stumbled over
-        return Check(name, False, f"{type(error).__name__}: {error}")
+        return Check(name, False, words_of(error))
 
 
 def readiness(subject: Subject) -> list[Check]:

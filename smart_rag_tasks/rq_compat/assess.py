@@ -13,6 +13,7 @@ from importlib.resources import files
 from statistics import median
 from typing import Any, Final
 
+from ..errors import words_of
 from ..models import Json
 from ..names import DEFAULT, INTAKE_QUEUE, METADATA_QUEUE, QUEUES
 from ..stages import routing
@@ -146,7 +147,7 @@ def _application(env: Environment, celery_side: CelerySide) -> Json:
         answer["celery_workers"] = celery_side.consumers()
         answer["messages"] = sum(1 for item in celery_side.items() if item.kind != UPKEEP)
     except Exception as error:  # the report is about RQ too: it says what it could not see
-        answer |= {"celery": f"{type(error).__name__}: {error}", "celery_workers": {}, "messages": None}
+        answer |= {"celery": words_of(error), "celery_workers": {}, "messages": None}
     return answer
 
 

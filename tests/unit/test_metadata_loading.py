@@ -24,13 +24,14 @@ from smart_rag_tasks.stages.planning import cost_name
 from smart_rag_tasks.store.schema import documents, facts
 
 MODULE = """
+from smart_rag_tasks.errors import InvalidSettings
 from smart_rag_tasks.models import ChunkMetadata
 secret = "no generator"
 
 class Upper:
     def __init__(self, suffix="", limit=3):
         if limit < 1:
-            raise ValueError("limit must be at least 1")
+            raise InvalidSettings("limit must be at least 1")
         self.fingerprint = f"upper-{suffix}-{limit}"
     def generate(self, chunks, document):
         return [ChunkMetadata(summary=chunk.text.upper()) for chunk in chunks]
@@ -49,6 +50,8 @@ class With(Upper):
         super().__init__()
         vars(self).update(members)
 numbered = With(fingerprint=5)
+def refusing(key):
+    raise ValueError(f"the service does not know the key {key}")
 """
 
 
@@ -95,6 +98,12 @@ def test_what_cannot_be_loaded_is_said_clearly(module: str, spec: str, options: 
     with pytest.raises(InvalidSettings, match=words) as caught:
         load_generator(spec, options)
     assert "\n" not in f"{caught.value}"
+
+
+def test_the_words_of_a_constructor_may_hold_an_option_and_are_not_said(module: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"own_generators:refusing' cannot be made \(ValueError at ") as caught:
+        load_generator(f"{module}:refusing", {"key": "SECRET"})
+    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fingerprint", [5, None, b"print", "", "x" * 251, "nul\0", "half \ud800"])
