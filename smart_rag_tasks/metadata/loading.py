@@ -36,9 +36,7 @@ def load_generator(spec: str, options: Mapping[str, Any] | None = None) -> Metad
     elif options:
         raise InvalidSettings(f"Generator {spec!r} is an object that is already made: it takes no options")
     if not _is_instance(found):
-        raise InvalidSettings(
-            f"Generator {spec!r} gave a {type(found).__name__}, which lacks `fingerprint` or `generate`"
-        )
+        raise InvalidSettings(f"Generator {spec!r} gave a {type(found).__name__}, which lacks `generate`")
     _check_members(spec, found)
     return cast(MetadataGenerator, found)
 
@@ -49,23 +47,30 @@ def generator_names() -> list[str]:
 
 
 def _is_instance(value: object) -> bool:
-    return not inspect.isclass(value) and callable(getattr(value, "generate", None)) and hasattr(value, "fingerprint")
+    return not inspect.isclass(value) and callable(getattr(value, "generate", None))
 
 
 def _check_members(spec: str, made: Any) -> None:
     """What is stored or counted with has to be fit for it; else every run of the generator would break."""
-    fingerprint = made.fingerprint
+    fingerprint = _member(spec, made, "fingerprint", None)
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
         raise InvalidSettings(
             f"Generator {spec!r}: `fingerprint` must be a text of 1 to {MAX_FINGERPRINT} characters,"
             " no NUL and no half characters"
         )
-    cap = getattr(made, "max_batch", None)
+    cap = _member(spec, made, "max_batch", None)
     if cap is not None and (type(cap) is not int or cap < 1):
         raise InvalidSettings(f"Generator {spec!r}: `max_batch` must be a whole number of at least 1, or None")
-    cost = getattr(made, "seconds_per_chunk", 0.0)
+    cost = _member(spec, made, "seconds_per_chunk", 0.0)
     if type(cost) not in (int, float) or not 0 <= cost < math.inf:
         raise InvalidSettings(f"Generator {spec!r}: `seconds_per_chunk` must be a number of seconds, 0 or more")
+
+
+def _member(spec: str, made: Any, name: str, default: Any) -> Any:
+    try:
+        return getattr(made, name, default)
+    except Exception as error:  # a property of somebody else's
+        raise InvalidSettings(f"Generator {spec!r}: `{name}` cannot be read ({words_of(error)})") from error
 
 
 def _resolve(spec: str) -> object:

@@ -45,6 +45,14 @@ def wrong():
     return 42
 class Half:
     fingerprint = "half"
+class Nameless:
+    def generate(self, chunks, document):
+        return []
+class Failing(Nameless):
+    @property
+    def fingerprint(self):
+        raise RuntimeError("the key SECRET has expired")
+failing = Failing()
 class With(Upper):
     def __init__(self, **members):
         super().__init__()
@@ -85,7 +93,10 @@ def test_options_are_keyword_arguments(module: str) -> None:
         ("own_generators:Missing", {}, "has no 'Missing'"),
         ("own_generators:secret", {}, "neither a generator nor a class"),
         ("own_generators:wrong", {}, "gave a int"),
-        ("own_generators:Half", {}, "lacks `fingerprint`"),
+        ("own_generators:Half", {}, "lacks `generate`"),
+        ("own_generators:Nameless", {}, "`fingerprint` must be a text"),
+        ("own_generators:Failing", {}, r"own_generators:Failing.*`fingerprint` cannot be read \(RuntimeError at own_g"),
+        ("own_generators:failing", {}, r"own_generators:failing.*`fingerprint` cannot be read \(RuntimeError at own_g"),
         ("own_generators:made", {"limit": 1}, "takes no options"),
         ("own_generators:Upper", {"colour": "red"}, "colour"),
         ("own_generators:Upper", {"limit": 0}, "limit must be at least 1"),
@@ -98,6 +109,7 @@ def test_what_cannot_be_loaded_is_said_clearly(module: str, spec: str, options: 
     with pytest.raises(InvalidSettings, match=words) as caught:
         load_generator(spec, options)
     assert "\n" not in f"{caught.value}"
+    assert "SECRET" not in f"{caught.value}"
 
 
 def test_the_words_of_a_constructor_may_hold_an_option_and_are_not_said(module: str) -> None:
