@@ -67,7 +67,8 @@ def reference() -> str:
         "# Settings",
         "",
         "Read from the environment, and from a `.env` file in the current folder. A wrong value stops the program at",
-        "start, with the variable's name and what is allowed. Made by `python docs/generate.py`.",
+        "start, with the variable's name and what is allowed. A name that is nearly one of these is told by `run`, by",
+        "every worker that starts, and by `doctor`. Made by `python docs/generate.py`.",
     ]
     for title, fields in settings():
         lines += [

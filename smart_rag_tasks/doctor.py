@@ -28,6 +28,7 @@ from .models import Json, RunStatus
 from .monitoring import workers
 from .monitoring.broker import open_broker
 from .monitoring.checks import CHECKS, Subject
+from .settings import misspelt
 from .stages import rescan
 from .stages.diagnosis import BrokerFacts, Waiting, waiting_documents
 from .stages.environment import Environment, chosen_generator
@@ -199,11 +200,12 @@ def _broker_facts(subject: Subject) -> BrokerFacts | None:
 
 
 def settings(subject: Subject) -> str:
-    """No setting breaks a guarantee."""
+    """No setting breaks a guarantee, none is misspelt."""
     subject.app.loader.import_default_modules()
     found = broken_settings(subject.app.conf, task_limits=hard_limits(subject.app)) + broken_beat(subject.app.conf)
-    if found:
-        raise Ailing("; ".join(str(item) for item in found))
+    words = [str(item) for item in found] + ([slip] if (slip := misspelt()) else [])
+    if words:
+        raise Ailing("; ".join(words))
     return "none of them breaks a guarantee"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,11 @@ RENAMED = {
     "CELERY_TASK_ACKS_LATE": "tasks are always acknowledged late, a guarantee rests on it",
     "CELERY_TASK_REJECT_ON_WORKER_LOST": "it is always on, a guarantee rests on it",
 }
+
+#: How alike (difflib's ratio) a name that is not read must be to one that is, to be taken for a slip of the pen:
+#: others may have names that begin with SMART_RAG_, too.
+_ALIKE = 0.75
+_PREFIX = "SMART_RAG_"
 
 #: Seconds: Redis refuses times that are far too long, and then nothing expires.
 _WEEK, _TEN_YEARS = 604_800, 315_360_000
@@ -300,12 +306,9 @@ def client_url(url: str) -> str:
 
 def load(**overrides: Any) -> Settings:
     """Settings from the environment, ``overrides`` (by field name) first; raises InvalidSettings."""
-    try:
-        written = dotenv_values(".env", encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidSettings(".env: is not UTF-8 text; save it as UTF-8") from None
+    given = _given()
     for name, reason in RENAMED.items():
-        if name in os.environ or name in written:
+        if name in given:
             raise InvalidSettings(f"{name} is not read any more; remove it: {reason}")
     try:
         return Settings(**{str(Settings.model_fields[name].alias): value for name, value in overrides.items()})
@@ -315,6 +318,27 @@ def load(**overrides: Any) -> Settings:
         field = re.search(r'field "(\w+)"', str(error))
         alias = Settings.model_fields[field[1]].alias if field else "a setting"
         raise InvalidSettings(f"{alias}: must be JSON, an object: {{…}}") from None
+
+
+def _given() -> set[str]:
+    """The names that the environment and ``.env`` hold."""
+    try:
+        return {*os.environ, *dotenv_values(".env", encoding="utf-8")}
+    except UnicodeDecodeError:
+        raise InvalidSettings(".env: is not UTF-8 text; save it as UTF-8") from None
+
+
+def misspelt() -> str:
+    """A phrase on names in the environment and in ``.env`` that are nearly those of settings, "" for none."""
+    aliases = {str(field.alias) for field in Settings.model_fields.values()}
+    known = {alias.removeprefix(_PREFIX): alias for alias in aliases if alias.startswith(_PREFIX)}
+    known["STORE"] = known["STORE_URL"]  # what the option --store suggests
+    found = []
+    for name in sorted(_given()):
+        if name.startswith(_PREFIX) and name not in aliases:
+            near = get_close_matches(name.removeprefix(_PREFIX), known, 1, _ALIKE)
+            found += [f"{name} (meant as {known[each]}?)" for each in near]
+    return f"names in the environment that nothing reads: {', '.join(found)}" if found else ""
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,9 @@ from celery import signals
 
 from .errors import InvalidSettings
 from .guarantees import Broken, WorkerFacts, broken_beat, broken_settings
+from .settings import misspelt
+
+logger = logging.getLogger(__name__)
 
 #: Signals come from every Celery application of the process; only ours is checked.
 _MAIN = "smart_rag_tasks"
@@ -27,6 +31,13 @@ def check_command(instance: Any = None, options: Mapping[str, Any] | None = None
 def check_worker(sender: Any = None, **_: Any) -> None:
     """Refuse a worker that was made in another way, by what it is about to do."""
     _check(sender.app, WorkerFacts(sender.pool_cls, sender.time_limit, sender.prefetch_multiplier))
+
+
+@signals.celeryd_after_setup.connect
+def warn_of_misspelt_settings(instance: Any = None, **_: Any) -> None:
+    """They are not refused: a host application may have names of its own. Only now are there logs."""
+    if instance.app.main == _MAIN and (slip := misspelt()):
+        logger.warning(slip)
 
 
 def _check(app: Any, facts: WorkerFacts) -> None:

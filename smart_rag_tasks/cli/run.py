@@ -80,10 +80,12 @@ class Job:
         """Start server and worker, submit, wait, stop them."""
         from ..client import Client
         from ..processes import Supervisor
-        from ..settings import get_settings
+        from ..settings import get_settings, misspelt
         from . import launch, output
 
         launch.check(get_settings())
+        if slip := misspelt():  # the workers' warning goes into run.log
+            output.errors().print(f"Warning: {slip}", style="yellow", soft_wrap=True)
         with ExitStack() as stack:
             settings = stack.enter_context(launch.redis_for(get_settings()))
             settings = launch.quick_shutdown(settings)

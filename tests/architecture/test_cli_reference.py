@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from prose import ROOT
 
 from smart_rag_tasks.cli import COMMANDS, rag
+from smart_rag_tasks.settings import misspelt
 
 #: Seconds of processor time: what a person waits for on an idle machine, and steady on a busy one.
 QUICK = 1.0
@@ -51,6 +52,14 @@ def test_every_option_has_an_environment_twin_shown_in_its_help() -> None:
         if isinstance(option, click.Option) and not (option.envvar and option.show_envvar)
     ]
     assert lacking == []
+
+
+def test_no_twin_is_taken_for_a_misspelt_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    twins = {str(option.envvar) for _, command in every() for option in command.params if option.envvar}
+    compose = re.findall(r"SMART_RAG_\w+", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    for name in {*twins, *compose}:
+        monkeypatch.setenv(name, "x")
+    assert "" == misspelt()
 
 
 def test_every_command_speaks_json() -> None:

@@ -212,6 +212,14 @@ def test_a_sink_in_the_current_folder_is_found_by_the_installed_program(folder: 
     assert (folder / "fed").exists()
 
 
+def test_a_misspelt_setting_is_told_once_by_run_and_by_its_worker(folder: Path) -> None:
+    done = cli(folder, "run", "docs", SMART_RAG_STROE="secret.db")
+    told = "names in the environment that nothing reads: SMART_RAG_STROE (meant as SMART_RAG_STORE_URL?)"
+    assert (0, f"Warning: {told}\n") == (done.returncode, done.stderr)
+    log = (folder / ".smart_rag_tasks/run.log").read_text(encoding="utf-8")
+    assert (1, 0) == (log.count(told), log.count("secret"))
+
+
 def test_a_folder_without_documents(folder: Path) -> None:
     (folder / "nothing").mkdir()
     done = cli(folder, "run", "nothing")

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from smart_rag_tasks import doctor
+from smart_rag_tasks.celery import app
+from smart_rag_tasks.doctor import Ailing
 from smart_rag_tasks.errors import InvalidSettings
-from smart_rag_tasks.settings import client_url, load, mask
+from smart_rag_tasks.monitoring.checks import Subject
+from smart_rag_tasks.settings import client_url, load, mask, misspelt
 
 
 @pytest.mark.parametrize(
@@ -93,3 +97,31 @@ def test_passwords_are_masked(url: str, shown: str) -> None:
 def test_a_socket_has_another_name_in_redis_py() -> None:
     assert "unix:///tmp/r.sock?db=1" == client_url("redis+socket:///tmp/r.sock?virtual_host=1")
     assert "rediss://h:1/0" == client_url("rediss://h:1/0")
+
+
+def test_a_misspelt_name_is_told_with_the_setting_that_is_meant_and_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "" == misspelt()
+    (tmp_path / ".env").write_text("SMART_RAG_BATCH_COSTS=secret\nSMART_RAG_SINK=x:y\n", encoding="utf-8")
+    monkeypatch.setenv("SMART_RAG_STROE", "secret")
+    slips = [
+        "SMART_RAG_BATCH_COSTS (meant as SMART_RAG_BATCH_SECONDS?)",
+        "SMART_RAG_STROE (meant as SMART_RAG_STORE_URL?)",
+    ]
+    assert f"names in the environment that nothing reads: {', '.join(slips)}" == misspelt()
+    load()  # and it is not refused
+    with pytest.raises(Ailing, match="nothing reads: SMART_RAG_BATCH_COSTS"):
+        doctor.settings(Subject(app, load()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["API_KEY", "BASE_URL", "CHUNK_SIZE", "DATABASE_URL", "DEBUG", "HOST", "LOG_LEVEL", "MAX_TOKENS", "MODEL", "PORT",
+     "TIMEOUT", "TOKEN", "VERSION", "WORKERS"],
+)  # fmt: skip
+def test_names_of_a_host_application_are_its_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"SMART_RAG_{name}", "x")
+    assert "" == misspelt()
