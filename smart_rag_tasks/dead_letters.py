@@ -1,6 +1,7 @@
-"""Dead letters of every kind in one list: failed chunks, files that are refused, deliveries and messages put aside.
+"""Dead letters of every kind in one list: broken documents, failed chunks, files that are refused, deliveries and
+messages put aside.
 
-The first three are in the store, messages in the broker's dead list. A letter can be tried again or discarded.
+Messages are in the broker's dead list, all else in the store. A letter can be tried again or discarded.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ PAGE = 500
 class Source(StrEnum):
     """Where a dead letter lies."""
 
+    DOCUMENT = "document"
     CHUNK = "chunk"
     FILE = "file"
     DELIVERY = "delivery"
@@ -47,7 +49,7 @@ class DeadLetter:
     source: Source
     #: "" for messages.
     document_id: str
-    #: Chunk id, path, kind of delivery, or task and queue.
+    #: Run id, chunk id, path, kind of delivery, or task and queue.
     what: str
     #: Kind of error, e.g. ``RateLimited``.
     kind: str
@@ -110,14 +112,29 @@ def find(env: Environment, wanted: Selection) -> tuple[list[DeadLetter], str]:
 
 def _in_store(env: Environment, wanted: Selection) -> list[DeadLetter]:
     with env.store.read() as connection:
+        documents = trouble.broken_documents(connection, document_id=wanted.document_id)
         chunks = trouble.failed_chunks(connection, document_id=wanted.document_id, kind=wanted.kind)
         deliveries = trouble.deliveries(connection, document_id=wanted.document_id)
         files = watched.refused(connection) if wanted.document_id is None else []
     return [
+        *(_document_letter(row) for row in documents),
         *(_chunk_letter(row) for row in chunks),
         *(_file_letter(row) for row in files),
         *(_delivery_letter(row) for row in deliveries),
     ]
+
+
+def _document_letter(row: Any) -> DeadLetter:
+    return DeadLetter(
+        id=f"r-{_digest(row.run_id)}",
+        source=Source.DOCUMENT,
+        document_id=row.document_id,
+        what=row.run_id,
+        kind="PlanningFailed",
+        error=row.error.removeprefix("planning failed").lstrip(": "),
+        at=row.at,
+        key=row.run_id,
+    )
 
 
 def _delivery_letter(row: Any) -> DeadLetter:
@@ -207,7 +224,7 @@ def details(env: Environment, letter: DeadLetter) -> Json:
 
 def retry(env: Environment, letters: Sequence[DeadLetter]) -> list[str]:
     """Try again; one sentence for each letter, or group of them, that was not."""
-    refusals = _retry_chunks(env, letters)
+    refusals = _retry_documents(env, letters)
     files = [letter.key for letter in letters if letter.source is Source.FILE]
     deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]
     with env.store.write() as connection:
@@ -228,20 +245,26 @@ def _by_document(letters: Iterable[DeadLetter]) -> dict[str, list[str]]:
     return found
 
 
-def _retry_chunks(env: Environment, letters: Iterable[DeadLetter]) -> list[str]:
-    refusals = []
-    for document_id, chunks in _by_document(letters).items():
-        with env.store.read() as connection:
-            run = runs.newest_of(connection, document_id)
-        if run is None or run.status not in TERMINAL:
-            refusals.append(f"{document_id}: is still worked on; try again when it has ended")
-            continue
-        wish = {"generator": run.generator, "options": run.options, "lane": run.lane}
-        try:
-            submit(env.store, env.settings, document_id, only=frozenset(chunks), **wish)
-        except UnknownDocument as error:
-            refusals.append(str(error))
-    return refusals
+def _retry_documents(env: Environment, letters: Sequence[DeadLetter]) -> list[str]:
+    whole = {letter.document_id for letter in letters if letter.source is Source.DOCUMENT}
+    parts = {name: chunks for name, chunks in _by_document(letters).items() if name not in whole}
+    return [refusal for name in [*sorted(whole), *parts] if (refusal := _retry_document(env, name, parts.get(name)))]
+
+
+def _retry_document(env: Environment, document_id: str, chunks: Sequence[str] | None) -> str:
+    """Submit it again; of its failed chunks these only, or all that lacks metadata. Why it was not, else ""."""
+    with env.store.read() as connection:
+        run = runs.newest_of(connection, document_id)
+    if run is None or run.status not in TERMINAL:
+        return f"{document_id}: is still worked on; try again when it has ended"
+    wish = {"lane": run.lane}
+    if chunks is not None:  # a run that broke as a whole may have done so for its generator
+        wish |= {"generator": run.generator, "options": run.options, "only": frozenset(chunks)}
+    try:
+        submit(env.store, env.settings, document_id, **wish)
+    except UnknownDocument as error:
+        return str(error)
+    return ""
 
 
 def _requeue(letters: Sequence[DeadLetter]) -> list[str]:
@@ -265,6 +288,8 @@ def discard(env: Environment, letters: Sequence[DeadLetter]) -> int:
     """Give up; returns how many letters went. A chunk stays stored and searchable, without metadata."""
     count = 0
     with env.store.write() as connection:
+        broken = [letter for letter in letters if letter.source is Source.DOCUMENT]
+        count += sum(trouble.discard_left(connection, letter.document_id, letter.key) > 0 for letter in broken)
         for document_id, chunks in _by_document(letters).items():
             count += sum(trouble.discard_chunks(connection, document_id, page) for page in _pages(chunks))
         deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]

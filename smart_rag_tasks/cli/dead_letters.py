@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..dead_letters import DeadLetter, Selection
     from ..stages.environment import Environment
 
-_SOURCES = ("chunk", "file", "delivery", "message")
+_SOURCES = ("document", "chunk", "file", "delivery", "message")
 
 _FILTERS = (
     click.option("--document", envvar="SMART_RAG_DEAD_DOCUMENT", show_envvar=True, metavar="DOCUMENT",
@@ -55,8 +55,8 @@ def _selection(env: Environment, ids: tuple[str, ...], **given: str | None) -> S
 
 @click.group("dead-letters", context_settings={"max_content_width": 80})
 def dead_letters_command() -> None:
-    """What could not be done: failed chunks, refused files, deliveries that keep
-    failing, messages that no worker can take.
+    """What could not be done: documents that failed as a whole, failed chunks,
+    refused files, deliveries that keep failing, messages that no worker can take.
     """
 
 
@@ -138,7 +138,10 @@ def show_command(letter_id: str, store: str | None, as_json: bool) -> None:
 def retry_command(
     ids: tuple[str, ...], everything: bool, yes: bool, store: str | None, as_json: bool, **given: str | None
 ) -> None:
-    """Try again: these chunks and no others, files at the next scan, the rest at once."""
+    """Try again: these chunks and no others, files at the next scan, the rest at once.
+
+    Documents are submitted anew, with the generator that is set now.
+    """
     env = options.open_environment(store)
     from ..dead_letters import retry
 

@@ -1,4 +1,4 @@
-"""Statements on what could not be done: failed chunks, and deliveries that keep failing."""
+"""Statements on what could not be done: broken documents, failed chunks, and deliveries that keep failing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, select, update
 
-from ..models import ChunkState
-from .schema import chunks, outbox, runs
+from ..models import ChunkState, RunStatus
+from .schema import chunks, documents, outbox, runs
 
 _FAILED = (ChunkState.FAILED.value, ChunkState.QUARANTINED.value)
 
@@ -18,6 +18,18 @@ STUBBORN = 3
 
 #: When a chunk's run last wrote to it, as far as anybody noted.
 _AT = func.coalesce(runs.c.finished_at, runs.c.progress_at, runs.c.created_at, 0.0)
+
+
+def broken_documents(connection: Connection, *, document_id: str | None = None) -> list[Row[Any]]:
+    """Documents that failed as a whole and lack metadata: their newest run, its ``error`` and end."""
+    query = (
+        select(runs.c.document_id, runs.c.run_id, runs.c.error, _AT.label("at"))
+        .join(documents, documents.c.run_id == runs.c.run_id)
+        .where(runs.c.status == RunStatus.FAILED.value, runs.c.error != "")
+        .where(exists().where(_left_by(runs.c.document_id, runs.c.run_id)))
+        .order_by(runs.c.document_id)
+    )
+    return list(connection.execute(query if document_id is None else query.where(runs.c.document_id == document_id)))
 
 
 def failed_chunks(
@@ -72,6 +84,18 @@ def discard_chunks(connection: Connection, document_id: str, ids: Sequence[str])
         chunks.c.document_id == document_id, chunks.c.chunk_id.in_(ids), chunks.c.state.in_(_FAILED)
     )
     return connection.execute(statement.values(state=ChunkState.DISCARDED.value)).rowcount
+
+
+def discard_left(connection: Connection, document_id: str, run_id: str) -> int:
+    """Accept that the chunks which this broken run has left have no metadata; returns how many."""
+    statement = update(chunks).where(_left_by(document_id, run_id))
+    return connection.execute(statement.values(state=ChunkState.DISCARDED.value)).rowcount
+
+
+def _left_by(document_id: Any, run_id: Any) -> Any:
+    return and_(
+        chunks.c.document_id == document_id, chunks.c.run_id == run_id, chunks.c.state == ChunkState.PENDING.value
+    )
 
 
 def deliveries(

@@ -62,6 +62,32 @@ def test_a_document_that_failed_as_a_whole_says_why(env: Environment) -> None:
     assert doctor.startswith("No document is under way, 1 failed: `smart-rag-tasks list --status failed`.")
 
 
+def test_a_document_that_failed_as_a_whole_is_a_dead_letter_that_can_be_tried_again(env: Environment) -> None:
+    broken = submitted(env, "bridges", "exractive")
+    plan(env, broken)
+    control.cancel(env, plan(env, submitted(env, "tea")).document_id)  # an operator's wish is none
+    listed = said("dead-letters", "list")
+    assert "Dead letters: 1 document." == listed.splitlines()[0]
+    assert "PlanningFailed: in each of 1 tries" in listed
+    (letter,) = json.loads(said("dead-letters", "list", "--json"))
+    assert ("document", "bridges", broken) == (letter["source"], letter["document_id"], letter["what"])
+    assert "No generator is named 'exractive'" in letter["error"]
+
+    said("dead-letters", "retry", "--source", "document")
+    run_id = Client().status("bridges")["run_id"]
+    assert (True, "running") == (run_id != broken, plan(env, run_id) and Client().status("bridges")["status"])
+    assert "No dead letters." == said("dead-letters", "list").strip()
+
+
+def test_a_broken_document_that_is_discarded_stays_stored_and_is_told_of_no_more(env: Environment) -> None:
+    plan(env, submitted(env, "bridges", "exractive"))
+    (letter,) = json.loads(said("dead-letters", "list", "--json"))
+    assert "1 dead letters are discarded." in said("dead-letters", "discard", letter["id"])
+    assert [] == json.loads(said("dead-letters", "list", "--json"))
+    assert ["discarded"] * 3 == [chunk["status"] for chunk in Client().document("bridges")["chunks"]]
+    assert "failed" == Client().status("bridges")["status"]
+
+
 def test_a_cancelled_document_is_not_called_done(env: Environment) -> None:
     plan(env, submitted(env, "tea"))
     control.cancel(env, "tea")
