@@ -209,7 +209,8 @@ class _Planner:
         plans = [] if new else [self._plan(row) for row in self._read()]
         with self.env.store.write() as connection:
             admission.hold_document(connection, run.document_id)
-            if not runs.is_plannable(connection, run.run_id):
+            status = runs.plannable(connection, run.run_id)
+            if not status:
                 return True
             if self.seen == 0 and run.total >= PAGE:  # planners of several pages must agree on it
                 self.size = runs.fix_batch_size(connection, run.run_id, self.size)
@@ -220,7 +221,7 @@ class _Planner:
                 self._number(plans)
                 runs.plan_chunks(connection, run.document_id, run.run_id, plans)
             if seen < PAGE:
-                self._complete(connection)
+                self._complete(connection, paused=status == RunStatus.PAUSED)
         self.seen += seen
         return seen < PAGE
 
@@ -259,11 +260,12 @@ class _Planner:
             elif item["state"] != ChunkState.DISCARDED:
                 self.failed += 1
 
-    def _complete(self, connection: Connection) -> None:
+    def _complete(self, connection: Connection, *, paused: bool) -> None:
         run, now = self.run, time.time()
+        status = RunStatus.PAUSED if paused else RunStatus.RUNNING
         count = -(-self.pending // self.size)
         values = {
-            "status": RunStatus.RUNNING.value,
+            "status": status.value,
             "fingerprint": self.generator.fingerprint,
             "unchanged": self.unchanged,
             "failed": self.failed,
@@ -278,7 +280,7 @@ class _Planner:
             connection,
             run.document_id,
             run.run_id,
-            {"status": RunStatus.RUNNING.value, "title": self.document.title, "updated_at": now},
+            {"status": status.value, "title": self.document.title, "updated_at": now},
         )
         queue = queue_of(GENERATE_BATCH, run.lane)
         blank = {"run_id": run.run_id, "state": "open", "queue": queue, "deaths": 0, "redrives": 0}

@@ -90,10 +90,12 @@ _PAGE = (
 )
 
 
-def is_plannable(connection: Connection, run_id: str) -> bool:
-    """Whether the run still waits for its plan; holds its row until the transaction ends."""
+def plannable(connection: Connection, run_id: str) -> str:
+    """The status of a run that still waits for its plan, else ""; holds its row until the transaction ends."""
     row = connection.execute(_PLANNABLE, {"b_run_id": run_id}).first()
-    return row is not None and row.stage == "queued" and row.status not in TERMINAL
+    if row is None or row.stage != "queued" or row.status in TERMINAL:
+        return ""
+    return str(row.status)
 
 
 _PLANNABLE = select(runs.c.stage, runs.c.status).where(_THIS).with_for_update()

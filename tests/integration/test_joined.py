@@ -146,7 +146,7 @@ def test_who_joins_while_a_run_is_planned_or_ends_waits_for_that(
         return admission
 
     assert submit("first").created
-    assert "first" == submit_while("is_plannable", planning.plan, "second").run_id
+    assert "first" == submit_while("plannable", planning.plan, "second").run_id
     generation.run_batch(env, "first", 0)
     assert "third" == submit_while("end", finish, "third").run_id  # the first has ended before
 

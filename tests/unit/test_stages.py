@@ -410,6 +410,20 @@ def test_an_error_is_recorded_whatever_it_says(
     assert told == chunk.error
 
 
+def test_a_queued_run_that_is_paused_is_planned_and_waits(env: Environment, recorder: Recorder) -> None:
+    run = submit(env, "one")
+    control.pause(env, "doc")
+
+    assert ["paused"] == work(env, run.run_id)
+    with env.store.read() as connection:
+        document = documents.get(connection, "doc")
+        assert ("paused", "paused") == (planning.look(env, run.run_id).status, getattr(document, "status", ""))
+    assert [] == recorder.asked
+
+    control.resume(env, "doc")
+    assert ["done"] == work(env, run.run_id)
+
+
 def test_what_is_worth_repeating_waits_for_its_time(env: Environment, recorder: Recorder) -> None:
     recorder.answers["c0"] = ChunkFailure("RateLimited", "slow down", transient=True, retry_after=100.0)
     run = submit(env, "one")
