@@ -32,14 +32,18 @@ def tell(env: Environment, run_id: str, stage: str) -> None:
 
 
 def _tell(env: Environment, run_id: str, stage: str) -> None:
-    progress = planning.progress_of(env, run_id, stage)
+    run = planning.look(env, run_id)
+    progress = planning.progress_of(run, stage)
     if progress is None:
         return
-    app.backend.store_result(run_id, progress, "PROGRESS")
+    ids = [run_id, *(listener for listener in run.callbacks if isinstance(listener, str))]  # and those that joined
+    for task_id in ids:
+        app.backend.store_result(task_id, progress, "PROGRESS")
     tell_progress(app, run_id, progress)
     run = planning.look(env, run_id)
     if run.status in TERMINAL:  # it ended meanwhile: a late PROGRESS must not stand over its result
-        engine(run.engine).store_result(run_id, asdict(result_of(run)))
+        for task_id in ids:
+            engine(run.engine).store_result(task_id, asdict(result_of(run)))
 
 
 def settle(env: Environment, run_id: str, *, again: bool = False) -> bool:

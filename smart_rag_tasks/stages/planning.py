@@ -134,16 +134,15 @@ def current_plan(env: Environment, run_id: str, *, publish: bool = False) -> Pla
     return Plan(run_id, run.document_id, run.lane, run.batches, numbers)
 
 
-def progress_of(env: Environment, run_id: str, stage: str) -> Json | None:
+def progress_of(run: Row[Any], stage: str) -> Json | None:
     """What a PROGRESS update says, None when the run has ended."""
-    run = look(env, run_id)
     if run.status in TERMINAL:
         return None
     done = run.done + run.failed + run.unchanged
     percent = round(100 * done / run.total, 1) if run.total else 0.0
     return {
         "document_id": run.document_id,
-        "run_id": run_id,
+        "run_id": run.run_id,
         "stage": stage,
         "done": done,
         "total": run.total,

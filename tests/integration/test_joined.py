@@ -14,10 +14,11 @@ from celery import Celery, chain, chord, group
 from stack import Stack, chunks_of, wait_until
 
 from smart_rag_tasks import Client, app, process_document_pipeline
+from smart_rag_tasks.announcements import tell
 from smart_rag_tasks.models import Chunk
 from smart_rag_tasks.settings import load
 from smart_rag_tasks.stages import generation, planning
-from smart_rag_tasks.stages.environment import Environment
+from smart_rag_tasks.stages.environment import Environment, environment
 from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.ingest import Admission, Submission, admit
 from smart_rag_tasks.store import Store, outbox, runs
@@ -43,6 +44,25 @@ def test_whoever_joins_under_an_id_of_his_own_gets_the_result(
     final = first.get(timeout=60)
     assert (first.id, 3000) == (final["run_id"], final["processed_chunks"])
     assert [final, final] == [app.AsyncResult(task_id).get(timeout=20) for task_id in ids]
+
+
+def test_whoever_joins_is_told_of_the_progress_which_never_stands_over_the_result(
+    live: Stack, document_id: str, chunks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = process_document_pipeline.delay(document_id, chunks)
+    joined = app.AsyncResult(uuid4().hex)
+    process_document_pipeline.apply_async((document_id, chunks), task_id=joined.id)
+    Client().pause(document_id)
+
+    tell(environment(), first.id, "generation")
+    assert ("PROGRESS", first.id, 3000) == (joined.state, joined.info["run_id"], joined.info["total"])
+
+    Client().resume(document_id)
+    final = first.get(timeout=60)
+    wait_until(joined.successful)
+    monkeypatch.setattr(planning, "progress_of", lambda run, stage: {"stage": stage})  # as if it had ended just now
+    tell(environment(), first.id, "generation")
+    assert [final, final] == [app.AsyncResult(task_id).result for task_id in (first.id, joined.id)]
 
 
 def test_whoever_joins_is_told_of_a_cancel(live: Stack, document_id: str, chunks: list[dict[str, Any]]) -> None:
