@@ -20,12 +20,17 @@ MAX_FORMS: Final = 16
 _SUFFIXES: Final = (
     ("ization", "ize"), ("ational", "ate"), ("fulness", "ful"), ("iveness", "ive"),
     ("ically", "ic"), ("ement", "e"), ("ement", ""), ("ation", "ate"), ("ation", "e"), ("ation", ""), ("ition", "e"),
-    ("ment", ""), ("tion", "t"), ("tion", "te"), ("sion", "d"), ("sion", "de"), ("sion", "se"), ("ance", ""),
+    ("ment", ""), ("version", "vert"),
+    ("tion", "t"), ("tion", "te"), ("sion", "d"), ("sion", "de"), ("sion", "se"), ("ance", ""),
     ("ence", ""), ("ance", "e"), ("ence", "e"), ("able", ""), ("able", "e"), ("ness", ""), ("ally", ""), ("ally", "al"),
     ("ical", "ic"), ("less", ""), ("ity", ""), ("ity", "e"), ("ily", "y"), ("ous", ""), ("ive", "e"), ("ive", ""),
     ("ful", ""), ("ist", ""), ("ism", ""), ("ian", ""), ("ing", ""), ("ing", "e"), ("er", "e"), ("er", ""), ("or", ""),
     ("or", "e"), ("ly", ""), ("al", ""), ("al", "e"), ("ed", ""), ("ed", "e"),
 )  # fmt: skip
+#: Words that the rules would derive from others that they have nothing to do with (verse, universe, port).
+_UNDERIVED: Final = frozenset(
+    {"legal", "legally", "parity", "portal", "portion", "priority", "signal", "university", "version", "witness"}
+)
 #: Languages that the rules are for.
 _LANGUAGES: Final = frozenset({"en", "zh", ""})
 #: Verbs that no one looks anything up by.
@@ -99,7 +104,7 @@ def _inflected(word: str) -> list[str]:
 
 def origin(word: str) -> str:
     """The common word that an English word was derived from (``settlement`` → ``settle``), else the word itself."""
-    if word.isascii() and len(word) > 5:
+    if word.isascii() and len(word) > 5 and word not in _UNDERIVED:
         for suffix, instead in _SUFFIXES:
             stem = word.removesuffix(suffix)
             if stem != word and len(stem) >= _STEM and stem + instead in english_common():

@@ -24,9 +24,9 @@ _LOOKED_INTO: Final = 4
 _LENGTH_POWER: Final = 0.4
 _EARLY: Final = 0.5
 _FIRST: Final = 1.2
-#: A Chinese line stays within one clause; in other languages a comma may be inside.
-_CLAUSE_ENDS: Final = frozenset(",;:，；：()（）—")
-_SENTENCE_ENDS: Final = frozenset(";:()（）—")
+#: A Chinese line stays within one clause; in other languages a comma may be inside. None leaves a cell of a table.
+_CLAUSE_ENDS: Final = frozenset(",;:，；：()（）—|")
+_SENTENCE_ENDS: Final = frozenset(";:()（）—|")
 #: Kinds of words that a phrase consists of, that a line may end with, and that stand between phrases.
 _INSIDE: Final = (CONTENT, WEAK, NUMBER)
 _LAST: Final = (CONTENT, NUMBER)

@@ -21,26 +21,42 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
 _MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
-#: Marks of program code, and how many of them, and what share of its characters, make a sentence code.
-_CODE_MARKS: Final = re.compile(r"[={}()\[\];<>_\\|`$@&*]")
-_FEWEST_MARKS: Final = 3
-_MARKS_SHARE: Final = 0.06
+#: Marks of program code, and how many of them, and what share of its characters, make a sentence code. Brackets count
+#: where a name stands before them, as no prose has it, but for a note [1] and plural(s).
+_CODE_MARKS: Final = re.compile(
+    r"[={}<>\\]|;(?!\s)|[A-Za-z0-9_\])][(\[](?!\d+[\])]|s\))|[A-Za-z0-9]_|\$[A-Za-z({]|[/|&][/|&]"
+)
+#: One of these is in each: far sooner counted.
+_MARK_CHARACTERS: Final = re.compile(r"[={}<>\\;(\[_$/|&]")
+_FEWEST_MARKS: Final = 2
+_MARKS_SHARE: Final = 0.04
 #: At most so many characters up to a space, or without any.
 _PIECE: Final = re.compile(rf".{{1,{MAX_SENTENCE}}}(?:\s|$)|.{{{MAX_SENTENCE}}}")
 #: Markup of HTML in a text that was not parsed as such.
 _TAG: Final = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]{0,500})?/?>")
+#: Markdown's links and images, of which the words stay, and its marks for strong words.
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+\"[^\"\n]*\")?\)")
+_STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]+)(?<=\S)\*\*")
+#: The line before and after a block of code.
+_FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 #: A word that a line's end cuts in two.
 _HYPHENATED: Final = re.compile(r"([a-zß-ÿ]+)-\n([a-zß-ÿ]+)")
 _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
 
 
 def clean(text: str) -> str:
-    """The text without what is no part of its words: NUL, lone surrogates, tags, hyphens of line ends.
+    """The text without what is no part of its words: NUL, lone surrogates, tags, link targets, hyphens of line ends.
 
     Letters and their accents are composed, ligatures are letters.
     """
     if "</" in text:
         text = unescape(_TAG.sub(" ", text))
+    if "```" in text or "~~~" in text:
+        text = _FENCE.sub("\n", text)
+    if "](" in text:
+        text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # a link may hold an image
+    if "**" in text:
+        text = _STRONG.sub(r"\1", text)
     if "-\n" in text:
         text = _HYPHENATED.sub(_whole, text)
     if text.isascii():
@@ -80,5 +96,5 @@ def prose(found: list[str]) -> list[str]:
 
 
 def _is_code(sentence: str) -> bool:
-    marks = len(_CODE_MARKS.findall(sentence))
-    return marks >= _FEWEST_MARKS and marks >= _MARKS_SHARE * len(sentence)
+    fewest = max(_FEWEST_MARKS, _MARKS_SHARE * len(sentence))
+    return len(_MARK_CHARACTERS.findall(sentence)) >= fewest and len(_CODE_MARKS.findall(sentence)) >= fewest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from .analysis import Analysis
@@ -16,6 +17,10 @@ MAX_CHINESE: Final = 120
 _FEWEST: Final = 3
 _LENGTH_POWER: Final = 0.6
 _FIRST: Final = 1.3
+#: How what is a sentence ends; headings, items and the rows of a table do not.
+_ENDS: Final = tuple(".!?…。！？；")
+_CLOSERS: Final = "\"'”’」』）)]"
+_CHINESE_ENDS: Final = tuple("。！？；…”」』）")
 #: What a word counts that an earlier chosen sentence has: some thread between the two is good.
 _AGAIN: Final = 0.4
 
@@ -25,11 +30,12 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     chinese = analysis.language in ("zh", "ja")
     limit = limit or (MAX_CHINESE if chinese else MAX_SUMMARY)
     keys = [{word.key for word in words if word.kind is CONTENT} for words in analysis.words]
+    places = _quotable(analysis.sentences)
     covered: set[str] = set()
     chosen: list[int] = []
     room = limit
     for _ in range(sentences):
-        fitting = [place for place in range(len(keys)) if _fits(analysis, place, chosen, room)]
+        fitting = [place for place in places if _fits(analysis, place, chosen, room)]
         scores = [_score(analysis, place, keys[place], covered) * _room(analysis, place, room) for place in fitting]
         if not any(scores):
             break
@@ -37,8 +43,20 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
         chosen.append(best)
         covered |= keys[best]
         room -= len(analysis.sentences[best]) + 1
-    separator = "" if chinese else " "
-    return shorten(separator.join(analysis.sentences[place] for place in sorted(chosen)), limit)
+    summary = ""
+    for sentence in (analysis.sentences[place] for place in sorted(chosen)):
+        summary += sentence if not summary or summary.endswith(_CHINESE_ENDS) else f" {sentence}"
+    return shorten(summary, limit)
+
+
+def _quotable(sentences: Sequence[str]) -> Sequence[int]:
+    """The places of whole sentences that are no rows of a table, all places where there are none."""
+    whole = [
+        place
+        for place, sentence in enumerate(sentences)
+        if sentence.rstrip(_CLOSERS).endswith(_ENDS) and " | " not in sentence
+    ]
+    return whole or range(len(sentences))
 
 
 def _fits(analysis: Analysis, place: int, chosen: list[int], room: int) -> bool:

@@ -156,6 +156,8 @@ def _latin_word(text: str, language: str) -> Word:
     if not 1 < len(lower) <= _MAX_WORD or lower in english_stop() or language in function_words().get(lower, ()):
         return Word(text, lower, STOP, named=named)
     key = singular(lower)
+    if text[-1] == "S" and key not in english_common():  # NeurIPS, HTTPS
+        key = lower
     participle = text.islower() and _is_participle(key)
     if lower in english_weak() or key in english_weak() or (lower.endswith("ly") and text.islower()):
         return Word(text, key, WEAK, parts=participle, named=named)

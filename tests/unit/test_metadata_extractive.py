@@ -203,6 +203,60 @@ def test_a_clause_without_spaces_is_a_summary_but_no_keyword() -> None:
     assert (clause, ()) == (metadata.summary, metadata.keywords)
 
 
+@pytest.mark.parametrize(
+    ("text", "keyword"),
+    [
+        ("Thank you for reading. Aspirin (ASA) inhibits cyclooxygenase (COX).", "ASA"),
+        ("以下是说明。阿司匹林(ASA)可抑制环氧化酶(COX)。", "ASA"),
+        (
+            "Install [Docker](https://docs.example.com/a_(b)) before [Kubernetes](https://example.io). Reboot.",
+            "Kubernetes",
+        ),
+        ("- Fixed `parse_url` for empty hosts (#812)\nThanks to all contributors.", "empty hosts"),
+        ("| Country | Capital |\n|---|---|\n| France | Paris |\n\nFigures are estimates.", "France"),
+        ("| 产品 | 价格 |\n|---|---|\n| 机械键盘 | 499元 |\n\n以上数据仅供参考。", "机械键盘"),
+    ],
+)
+def test_prose_with_brackets_links_and_tables_is_no_code(text: str, keyword: str) -> None:
+    assert keyword in metadata_of(text).keywords
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "worker = make_worker(app_name, broker=url)",
+        "for (int i = 0; i < size; ++i) { total += values[i]; }",
+        "SLAPD_SERVICES=ldap://127.0.0.1:389/",
+        "return self.store.read(row.chunk_id, state=state.value)",
+        "$ export PATH=$HOME/bin:$PATH && make_all",
+    ],
+)
+def test_program_code_is_left_out(code: str) -> None:
+    metadata = metadata_of(f"The queue is emptied at night.\n\n{code}\n\nNothing is lost by that.")
+
+    assert "The queue is emptied at night. Nothing is lost by that." == metadata.summary
+    assert not set(code.split()) & set(metadata.keywords)
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (
+            "静夜思\n\n床前明月光，疑是地上霜。举头望明月，低头思故乡。",
+            "床前明月光，疑是地上霜。举头望明月，低头思故乡。",
+        ),
+        ("# 产品参数\n\n以上数据仅供参考。", "以上数据仅供参考。"),
+        ("LOAN AGREEMENT\n\nThe Borrower shall repay the Loan.", "The Borrower shall repay the Loan."),
+        ("| a | b |\n|---|---|\n| France | Paris. |\n\nFigures are estimates.", "Figures are estimates."),
+        ("[![PyPI](https://x.io/a.svg)](https://x.io)\n\nA **fast** client for queues.", "A fast client for queues."),
+        ("```python\nimport requests\n```\nIt raises when the server fails.", "It raises when the server fails."),
+        ("Milk, flour and sugar\n\nEggs and butter", "Milk, flour and sugar Eggs and butter"),
+    ],
+)
+def test_the_summary_is_of_whole_sentences_where_there_are_some(text: str, summary: str) -> None:
+    assert summary == metadata_of(text).summary
+
+
 def test_markdown_is_read_without_its_marks() -> None:
     metadata = metadata_of(
         "# Retries\n\n- Time-outs are retried\n- Lost connections are retried\n\n| a | b |\n|---|---|\n"
@@ -384,3 +438,16 @@ def test_search_forms_are_words_of_the_text_s_language() -> None:
 
 def test_a_word_with_a_joiner_inside_is_one_word() -> None:
     assert ["سه\u200cشنبه"] == [word.text for word in split_words("سه\u200cشنبه", "fa")]
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        ("The version of the conversion", "convert"),
+        ("Kubernetes, NeurIPS and diabetes series", ""),
+        ("A university with legal priority", ""),
+        ("The settlement of the queues", "settle, queue"),
+    ],
+)
+def test_search_forms_are_words_that_the_text_s_words_come_from(text: str, forms: str) -> None:
+    assert forms == metadata_of(text).gist
