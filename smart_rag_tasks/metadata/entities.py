@@ -44,6 +44,39 @@ _URL: Final = re.compile(r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}")
 _EMAIL: Final = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")
 #: jieba's tags for names.
 _TAGGED: Final = {"nr": "person", "nrt": "person", "nrfg": "person", "ns": "place", "nt": "organization", "nz": "term"}
+#: What it tags as names and what is none.
+_NO_NAMES: Final = frozenset(
+    [
+        "谢谢",
+        "日志",
+        "城市",
+        "都市",
+        "明白",
+        "东西",
+        "白银",
+        "高山",
+        "和平",
+        "阳光",
+        "红利",
+        "金红利",
+        "高原",
+        "海洋",
+        "文明",
+        "温馨",
+        "江山",
+        "华丽",
+        "玉米",
+        "田野",
+        "毛利",
+        "康复",
+        "白茶",
+        "胡椒",
+        "姜黄",
+        "葛根",
+        "麦芽",
+        "江湖",
+    ]
+)
 _CHINESE_ORGANIZATION: Final = re.compile(
     r"(?:公司|集团|大学|学院|研究院|研究所|委员会|银行|协会|组织|法院|医院|出版社|俱乐部|联盟|联合国|政府|部门)$"
 )
@@ -92,11 +125,11 @@ def _names(analysis: Analysis) -> Iterator[Entity]:
 @lru_cache(maxsize=2048)
 def _chinese(word: Word) -> Entity | None:
     kind = _TAGGED[word.tag]
-    if kind == "person" and not _person_like(word.text):
+    if word.key in _NO_NAMES or (kind == "person" and not _person_like(word.key)):
         return None
-    if _CHINESE_ORGANIZATION.search(word.text):
+    if _CHINESE_ORGANIZATION.search(word.key):
         kind = "organization"
-    elif kind != "place" and _CHINESE_PLACE.search(word.text):
+    elif kind != "place" and _CHINESE_PLACE.search(word.key):
         kind = "place"
     return Entity(word.text, kind)
 

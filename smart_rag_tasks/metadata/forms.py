@@ -58,7 +58,7 @@ def _forms(word: Word) -> tuple[str, ...]:
     if word.kind is BREAK or word.kind is NUMBER:
         return ()
     if word.tag and word.tag != "eng":
-        return _parts(word.text)
+        return _parts(word)
     lower = word.text.lower()
     if lower in english_function():
         return ()
@@ -70,13 +70,14 @@ def _forms(word: Word) -> tuple[str, ...]:
 _FORMS: Final = Kept(_forms)
 
 
-def _parts(text: str) -> tuple[str, ...]:
-    """The dictionary's words of two characters and more within a compound of three and more."""
-    if len(text) < 3:
+def _parts(word: Word) -> tuple[str, ...]:
+    """The dictionary's words of two characters and more within a compound of three and more, as they are written."""
+    if len(word.key) < 3:
         return ()
     engine: Any = rjieba()
-    parts = (part for part in engine.cut_all(text) if 1 < len(part) < len(text))
-    return tuple(part for part in parts if part not in chinese_stop() and rarity(part) <= _KNOWN)
+    parts = [part for part in engine.cut_all(word.key) if 1 < len(part) < len(word.key)]
+    places = [(word.key.index(part), part) for part in parts if part not in chinese_stop() and rarity(part) <= _KNOWN]
+    return tuple(word.text[place : place + len(part)] for place, part in places)
 
 
 def base_form(word: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 from unicodedata import category
 
@@ -37,7 +37,7 @@ class Word:
 
     #: As it is written.
     text: str
-    #: What occurrences are counted by: lower case, plural as singular.
+    #: What occurrences are counted by: lower case, plural as singular, simplified characters.
     key: str
     #: CONTENT, WEAK, NUMBER, STOP or BREAK.
     kind: str
@@ -104,7 +104,13 @@ _MAX_WORD: Final = 40
 def split_words(sentence: str, language: str) -> list[Word]:
     """The sentence's words and punctuation marks in order."""
     if not sentence.isascii() and _HAN.search(sentence):
-        return [_CHINESE_WORDS[text] for text in rjieba().cut(sentence) if not text.isspace()]
+        simplified = to_simplified(sentence)
+        texts = rjieba().cut(simplified)
+        if simplified == sentence:
+            return [_CHINESE_WORDS[text] for text in texts if not text.isspace()]
+        ends = accumulate(map(len, texts))
+        written = [sentence[end - len(text) : end] for text, end in zip(texts, ends, strict=True)]
+        return [_TRADITIONAL_WORDS[both] for both in zip(texts, written, strict=True) if not both[0].isspace()]
     return list(chain.from_iterable(map(_between_spaces(language).__getitem__, sentence.split())))
 
 
@@ -179,6 +185,27 @@ def rjieba() -> Any:
     return engine
 
 
+@lru_cache(maxsize=1)
+def _opencc() -> Any:
+    """The converter of characters, imported when the first Chinese text comes."""
+    from opencc import OpenCC
+
+    return OpenCC("t2s")
+
+
+def to_simplified(text: str) -> str:
+    """Chinese text in simplified characters, which the dictionary has, character for character."""
+    simplified: str = _opencc().convert(text)
+    return simplified if len(simplified) == len(text) else text
+
+
+def _traditional_word(texts: tuple[str, str]) -> Word:
+    """The word by its simplified characters, as it is written."""
+    simplified, written = texts
+    word = _CHINESE_WORDS[simplified]
+    return word if written == simplified else replace(word, text=written)
+
+
 def _chinese_word(text: str) -> Word:
     if not _HAN.search(text):
         return _foreign_word(text)
@@ -217,6 +244,7 @@ def _foreign_word(text: str) -> Word:
 
 
 _CHINESE_WORDS: Final = Kept(_chinese_word)
+_TRADITIONAL_WORDS: Final = Kept(_traditional_word)
 
 
 @lru_cache(maxsize=SIZE)

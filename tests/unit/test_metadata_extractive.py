@@ -14,7 +14,7 @@ import pytest
 from smart_rag_tasks.metadata import detect_language, load_generator
 from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
 from smart_rag_tasks.metadata.kept import Kept
-from smart_rag_tasks.metadata.words import join, split_words
+from smart_rag_tasks.metadata.words import join, split_words, to_simplified
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Entity
 
 DOCUMENT = DocumentContext("d")
@@ -451,3 +451,16 @@ def test_a_word_with_a_joiner_inside_is_one_word() -> None:
 )
 def test_search_forms_are_words_that_the_text_s_words_come_from(text: str, forms: str) -> None:
     assert forms == metadata_of(text).gist
+
+
+def test_traditional_chinese_is_read_as_simplified_and_written_as_it_is() -> None:
+    written = "臺北捷運是服務於臺灣臺北都會區的城市軌道交通系統。陳水扁曾任臺北市市長。謝謝。"
+    traditional = metadata_of(written)
+    simplified = metadata_of(to_simplified(written))
+
+    assert simplified.keywords == tuple(map(to_simplified, traditional.keywords))
+    assert [to_simplified(entity.text) for entity in traditional.entities] == [e.text for e in simplified.entities]
+    assert simplified.gist == to_simplified(traditional.gist)
+    assert all(keyword in written for keyword in traditional.keywords)
+    assert {("臺灣", "place"), ("陳水扁", "person")} <= {(entity.text, entity.kind) for entity in traditional.entities}
+    assert not {"謝謝", "城市"} & {entity.text for entity in traditional.entities}
