@@ -188,12 +188,15 @@ class Client:
 
 
 def top_keywords(metas: Sequence[Json], count: int) -> list[str]:
-    """The keywords that most of the chunks have, their rank in each counted too."""
+    """The keywords that most of the chunks have, their rank in each counted too; of one and many the first written."""
     weights: Counter[str] = Counter()
+    written: dict[str, str] = {}
     for meta in metas:
         for rank, keyword in enumerate(meta["keywords"]):
-            weights[keyword] += 10 - min(rank, 9)
-    return [keyword for keyword, _ in weights.most_common(count)]
+            key = keyword.casefold().removesuffix("s")
+            weights[key] += 10 - min(rank, 9)
+            written.setdefault(key, keyword)
+    return [written[key] for key, _ in weights.most_common(count)]
 
 
 def status_record(row: Any) -> Json:

@@ -154,9 +154,11 @@ def _latin(words: Sequence[Word], start: int) -> Entity | None:
     end = start + 1
     while end < len(words) and _belongs(words, end):
         end += 1
-    while start < end and words[start].kind is STOP and words[start].key not in name_words()["person"]:
+    while start < end and words[start].kind in (STOP, BREAK) and words[start].key not in name_words()["person"]:
         start += 1
     name = words[start:end]
+    if all(word.text.isupper() for word in name) and (len(name) > 2 or any(word.kind is STOP for word in name)):
+        return None  # a line in capitals
     text = join(name)
     if not name or len(text) > _MAX_NAME or (len(name) == 1 and not _is_name(name[0], first=first)):
         return None
@@ -165,9 +167,9 @@ def _latin(words: Sequence[Word], start: int) -> Entity | None:
 
 def _belongs(words: Sequence[Word], place: int) -> bool:
     word = words[place]
-    if word.kind is BREAK:
-        return False
     following = words[place + 1].text[0] if place + 1 < len(words) else ""
+    if word.kind is BREAK:  # an initial's
+        return word.text == "." and len(words[place - 1].text) == 1 and following.isupper()
     return word.text[0].isupper() or (word.text in name_words()["inside"] and following.isupper())
 
 

@@ -166,7 +166,7 @@ def _latin_word(text: str, language: str) -> Word:
         key = lower
     participle = text.islower() and _is_participle(key)
     if lower in english_weak() or key in english_weak() or (lower.endswith("ly") and text.islower()):
-        return Word(text, key, WEAK, parts=participle, named=named)
+        return Word(text, key, WEAK, opens=named and not participle, parts=participle, named=named)  # New York
     if lower in english_finite() and text.islower():
         return Word(text, key, CONTENT, parts=True, topical=True)
     closes = not (participle and language in _ENGLISH)

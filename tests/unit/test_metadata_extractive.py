@@ -464,3 +464,20 @@ def test_traditional_chinese_is_read_as_simplified_and_written_as_it_is() -> Non
     assert all(keyword in written for keyword in traditional.keywords)
     assert {("臺灣", "place"), ("陳水扁", "person")} <= {(entity.text, entity.kind) for entity in traditional.entities}
     assert not {"謝謝", "城市"} & {entity.text for entity in traditional.entities}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("The office in New York hired John A. Smith.", ["New York", "John A. Smith"]),
+        ("A novel by J. R. R. Tolkien.", ["Tolkien"]),
+        ("DO NOT OPERATE THE PRESS WITHOUT GUARDS IN PLACE.", []),
+        ("The IBM PC came first.", ["IBM PC"]),
+    ],
+)
+def test_names_are_whole_and_lines_in_capitals_are_none(text: str, names: list[str]) -> None:
+    assert names == [entity.text for entity in metadata_of(text).entities]
+
+
+def test_a_name_s_first_word_is_in_the_key_phrase() -> None:
+    assert "New York" in metadata_of("They came to New York by ship. New York was small then.").keywords
