@@ -19,6 +19,7 @@ from .words import BREAK, CONTENT, STOP, Word, join, rarity
 
 #: Entities of a chunk at the most, names before addresses, dates and amounts.
 MAX_ENTITIES: Final = 12
+_LOOKED_AT: Final = 4 * MAX_ENTITIES
 #: Characters; what is longer is data, not a name.
 _MAX_NAME: Final = 60
 
@@ -84,16 +85,19 @@ _CHINESE_PLACE: Final = re.compile(r"..(?:省|市|县|区|州|国|岛|山|河|�
 
 
 def entities(analysis: Analysis) -> tuple[Entity, ...]:
-    """At most twelve, in the order of their first mentions, each once."""
+    """At most twelve, names first, each once; of more, those whose kind is known."""
     found: dict[str, Entity] = {}
     for entity in chain(_names(analysis), _by_form(" ".join(analysis.sentences))):
         # "Curie" after "Marie Curie" is the same person.
         if entity.text in found or any(other.endswith(" " + entity.text) for other in found):
             continue
         found[entity.text] = entity
-        if len(found) == MAX_ENTITIES:
+        if len(found) == _LOOKED_AT:
             break
-    return tuple(found.values())
+    unknown = [entity.text for entity in found.values() if entity.kind == "term"]
+    for text in unknown[::-1][: max(0, len(found) - MAX_ENTITIES)]:
+        del found[text]
+    return tuple(found.values())[:MAX_ENTITIES]
 
 
 def _by_form(text: str) -> Iterator[Entity]:

@@ -481,3 +481,11 @@ def test_names_are_whole_and_lines_in_capitals_are_none(text: str, names: list[s
 
 def test_a_name_s_first_word_is_in_the_key_phrase() -> None:
     assert "New York" in metadata_of("They came to New York by ship. New York was small then.").keywords
+
+
+def test_of_many_entities_those_of_a_known_kind_stay() -> None:
+    terms = ", ".join(f"Quorvex{letter}" for letter in "abcdefghijklmnop")
+    entities = metadata_of(f"We sell {terms} in Paris for $40 since 3 May 2021; ask sales@example.com.").entities
+
+    assert 12 == len(entities)
+    assert {"place", "number", "date", "email", "term"} == {entity.kind for entity in entities}
