@@ -10,7 +10,7 @@ from typing import Any
 
 from .dispatch import enter, submit
 from .errors import InvalidInput, SmartRagError, UnknownDocument, UnknownRun
-from .models import TERMINAL, ChunkState, FinalResult, Json, Lane
+from .models import TERMINAL, ChunkState, FinalResult, Json, Lane, RunStatus
 from .settings import Settings, get_settings
 from .stages import control, files, planning
 from .stages.environment import Environment
@@ -146,9 +146,13 @@ class Client:
         return document_record(row) | {"reason": row.reason or "", "chunks": chunks}
 
     def retry(self, document_id: str) -> Admission:
-        """Try the document's failed and missing chunks again, with the generator of its newest run."""
+        """Try the document's failed and missing chunks again, with the generator of its newest run.
+
+        A cancelled run is taken to its end, whatever is missing: the end is what removes chunks.
+        """
         run = self._newest_run(document_id)
-        if run.status in TERMINAL and not self._lacks_metadata(document_id):
+        unfinished = run.status not in TERMINAL or run.status == RunStatus.CANCELLED
+        if not unfinished and not self._lacks_metadata(document_id):
             raise InvalidInput(f"{document_id}: has no failed chunks; `regenerate` does all of it again")
         return submit(
             self.env.store, self.settings, document_id, lane=run.lane, generator=run.generator, options=run.options

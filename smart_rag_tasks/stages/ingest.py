@@ -175,10 +175,12 @@ def _store_chunks(store: Store, connection: Connection, wish: Submission, docume
         )
     adopted = 0
     if wish.chunks is None or wish.additive:
-        adopted = admission.adopt_chunks(connection, wish.document_id, run_id, wish.only)
+        adopted = admission.adopt_chunks(
+            connection, wish.document_id, run_id, listed_by=document.run_id, only=wish.only
+        )
     if wish.chunks is None:
         return adopted
-    start = admission.next_position(connection, wish.document_id) if wish.additive else 0
+    start = admission.next_position(connection, wish.document_id, run_id) if wish.additive else 0
     chunks = [replace(chunk, position=start + index) for index, chunk in enumerate(wish.chunks)]
     admission.upsert_chunks(store, connection, wish.document_id, run_id, chunks)
     return admission.count_chunks(connection, wish.document_id, run_id) if wish.additive else len(chunks)

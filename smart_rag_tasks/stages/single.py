@@ -52,6 +52,9 @@ def generate_one(env: Environment, document_id: object, chunk_id: object, text: 
     key = cache_key(chunk, document, generator)
     answer = {"chunk_id": row.chunk_id, "document_id": name}
     if row.meta is not None and row.meta_key == key:
+        if row.state == ChunkState.PENDING:  # it was listed anew, and what it had still holds
+            with env.store.write() as connection:
+                singles.write(connection, name, row.chunk_id, chunk.text, {"state": ChunkState.DONE.value})
         return answer | {"status": "completed", "result": row.meta}
     outcome = (_quarantined(env, row) if again else None) or call(generator, [chunk], document)[0]
     if isinstance(outcome, ChunkFailure):

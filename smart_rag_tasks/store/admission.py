@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, Row, Update, bindparam, delete, func, select, update
 
 from ..models import WITHOUT_METADATA, Chunk, ChunkState, Json
 from .engine import Store
@@ -112,24 +112,39 @@ def upsert_chunks(store: Store, connection: Connection, document_id: str, run_id
     )
 
 
-def adopt_chunks(connection: Connection, document_id: str, run_id: str, only: Iterable[str] | None = None) -> int:
-    """Let ``run_id`` work on the chunks that are stored; returns how many.
+def adopt_chunks(
+    connection: Connection, document_id: str, run_id: str, *, listed_by: str, only: Iterable[str] | None = None
+) -> int:
+    """Let ``run_id`` work on the chunks that ``listed_by``, the document's newest run so far, lists; returns how many.
 
+    What an older run lists alone was removed by a newer submission: it stays that, and goes at the end.
     ``only``: of those that ended without metadata, these are tried again, the others stay as they are.
     """
-    statement = update(chunks).where(chunks.c.document_id == document_id)
+    taken = _of_run(document_id, listed_by).values(run_id=run_id, batch=None)
     if only is None:
-        return connection.execute(statement.values(run_id=run_id, **_FRESH)).rowcount
-    count = connection.execute(statement.values(run_id=run_id, batch=None)).rowcount
-    connection.execute(statement.where(chunks.c.state.not_in(WITHOUT_METADATA)).values(_FRESH))
+        return connection.execute(taken.values(_FRESH)).rowcount
+    count = connection.execute(taken).rowcount
+    statement = _of_run(document_id, run_id).values(_FRESH)
+    connection.execute(statement.where(chunks.c.state.not_in(WITHOUT_METADATA)))
     for page in batched(only, IDS_IN_A_STATEMENT):
-        connection.execute(statement.where(chunks.c.chunk_id.in_(page)).values(_FRESH))
+        connection.execute(statement.where(chunks.c.chunk_id.in_(page)))
     return count
 
 
-def next_position(connection: Connection, document_id: str) -> int:
-    """The place after the document's last chunk."""
-    last = connection.execute(select(func.max(chunks.c.position)).where(chunks.c.document_id == document_id)).scalar()
+def _of_run(document_id: str, run_id: str) -> Update:
+    return update(chunks).where(chunks.c.document_id == document_id, chunks.c.run_id == run_id)
+
+
+def list_chunk(connection: Connection, document_id: str, chunk_id: str, run_id: str, position: int) -> None:
+    """Let the run list a chunk that was removed and is still there, with what is known of it."""
+    statement = update(chunks).where(chunks.c.document_id == document_id, chunks.c.chunk_id == chunk_id)
+    connection.execute(statement.values(run_id=run_id, position=position, batch=None))
+
+
+def next_position(connection: Connection, document_id: str, run_id: str) -> int:
+    """The place after the last chunk that the run lists."""
+    query = select(func.max(chunks.c.position)).where(chunks.c.document_id == document_id, chunks.c.run_id == run_id)
+    last = connection.execute(query).scalar()
     return 0 if last is None else int(last) + 1
 
 

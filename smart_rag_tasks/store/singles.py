@@ -24,11 +24,20 @@ def store_chunk(
     if document.run_id == run_id:
         admission.insert_run(connection, _ended_run(run_id, document_id, generator, now))
     there = get(connection, document_id, chunk.chunk_id)
+    position = _position(connection, document, there)
     if there is not None and there.text == chunk.text:
+        if there.run_id != document.run_id:  # a newer submission removed it, now it is wanted again
+            admission.list_chunk(connection, document_id, chunk.chunk_id, document.run_id, position)
         return
-    position = admission.next_position(connection, document_id) if there is None else there.position
     placed = Chunk(chunk.chunk_id, chunk.text, position, chunk.section_path, chunk.page, chunk.metadata)
     admission.upsert_chunks(store, connection, document_id, document.run_id, [placed])
+
+
+def _position(connection: Connection, document: Row[Any], there: Row[Any] | None) -> int:
+    """A listed chunk's own place, for others the one at the end."""
+    if there is not None and there.run_id == document.run_id:
+        return int(there.position)
+    return admission.next_position(connection, document.document_id, document.run_id)
 
 
 def _ended_run(run_id: str, document_id: str, generator: str, now: float) -> Json:
