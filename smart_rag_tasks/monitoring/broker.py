@@ -90,7 +90,7 @@ class Broker:
 
     def unacknowledged(self) -> Counter[str]:
         """How many messages of each queue are in workers' hands; "" for those that were too many to look at."""
-        client, key = self._redis(), self.prefix + self.channel.unacked_key
+        client, key = self.redis_client(), self.prefix + self.channel.unacked_key
         total: int = client.hlen(key)
         if total > LOOK_AT:
             return Counter({"": total})
@@ -100,13 +100,14 @@ class Broker:
             found[route[1].decode("utf-8", "replace") if route else ""] += 1
         return found
 
-    def _redis(self) -> redis.Redis:
+    def redis_client(self) -> redis.Redis:
+        """The client on a broker that is Redis."""
         assert self.client is not None, "only on Redis"
         return self.client
 
     def _lengths(self, queue_names: Sequence[str]) -> dict[str, dict[int, int]]:
         keys = [(name, step, key) for name in queue_names for step, key in self.keys(name).items()]
-        with self._redis().pipeline(transaction=False) as pipe:
+        with self.redis_client().pipeline(transaction=False) as pipe:
             for _, _, key in keys:
                 pipe.llen(key)
             lengths: dict[str, dict[int, int]] = {name: {} for name in queue_names}
@@ -118,7 +119,7 @@ class Broker:
         ages = [
             age
             for step, key in self.keys(queue).items()
-            if lengths[step] and (age := age_of(self._redis().lindex(key, -1))) is not None
+            if lengths[step] and (age := age_of(self.redis_client().lindex(key, -1))) is not None
         ]
         return max(ages, default=None)
 

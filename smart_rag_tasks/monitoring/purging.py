@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import redis
 from celery import Celery
+from kombu.exceptions import KombuError
 from kombu.serialization import loads, prepare_accept_content
 
 from .. import names
@@ -61,10 +62,10 @@ def purge(app: Celery, env: Environment, queue: str) -> Purged:
         raise InvalidInput(f"{queue}: no such queue; there are {', '.join(names.QUEUES)}")
     purged = Purged(queue)
     with open_broker(app) as broker:
-        if broker.client is None:  # the sweep sends the runs' messages again
-            purged.messages = int(broker.channel.queue_purge(queue) or 0)
-            return purged
         work = _Purge(app, env, broker, purged)
+        if broker.client is None:
+            work.take_each(queue)
+            return purged
         for key in broker.keys(queue).values():
             work.pause_all(key)  # before anything is gone: the sweep must not take it for lost
             work.remove(key)
@@ -73,10 +74,23 @@ def purge(app: Celery, env: Environment, queue: str) -> Purged:
 
 class _Purge:
     def __init__(self, app: Celery, env: Environment, broker: Broker, purged: Purged) -> None:
-        assert broker.client is not None
         self.app, self.env, self.broker, self.purged = app, env, broker, purged
-        self.client: redis.Redis = broker.client
         self.paused: set[str] = set()
+
+    def take_each(self, queue: str) -> None:
+        """Where only who takes a message can read it: each goes when it is dealt with, and comes back if that fails."""
+        channel = self.broker.channel
+        for _ in range(self.broker.length(queue)):
+            taken = channel.basic_get(queue=queue, no_ack=False)
+            if taken is None:  # a worker was faster
+                return
+            message = channel.message_to_python(taken)
+            try:
+                self._deal_with(_written(message))
+            except BaseException:
+                message.requeue()
+                raise
+            message.ack()
 
     def pause_all(self, key: str) -> None:
         """Pause every run that has a message in the list."""
@@ -86,20 +100,24 @@ class _Purge:
     def remove(self, key: str) -> None:
         """Set the list aside in one step, deal with what is in it, and forget it."""
         aside = f"{self.broker.prefix}smart_rag_tasks:purged:{uuid4()}"
+        client = self.broker.redis_client()
         try:
-            self.client.rename(key, aside)
+            client.rename(key, aside)
         except redis.ResponseError:  # an empty list is no key
             return
-        self.client.expire(aside, KEPT)
+        client.expire(aside, KEPT)
         for message in self._read(aside):
-            self.purged.messages += 1
-            if not self._pause_run(message):
-                self._drop(message)
-        self.client.delete(aside)
+            self._deal_with(message)
+        client.delete(aside)
+
+    def _deal_with(self, message: Json) -> None:
+        self.purged.messages += 1
+        if not self._pause_run(message):
+            self._drop(message)
 
     def _read(self, key: str) -> Iterator[Json]:
         start = 0
-        while page := self.client.lrange(key, start, start + PAGE - 1):
+        while page := self.broker.redis_client().lrange(key, start, start + PAGE - 1):
             for raw in page:
                 yield _parsed(raw)
             start += PAGE
@@ -144,14 +162,16 @@ class _Purge:
             wish = {**dict(zip(PARAMETERS[names.PROCESS_DOCUMENT_PIPELINE], args, strict=False)), **kwargs}
             run_id, store = message["headers"]["id"], self.env.store
             admission = submit(store, self.env.settings, **wish, run_id=run_id, entered="celery")
-        except (InvalidInput, ValueError, TypeError, KeyError) as error:
+        except (InvalidInput, KombuError, ValueError, TypeError, KeyError) as error:
             logger.warning("a document in a purged message cannot be taken: %s", type(error).__name__)
             return False
         self._pause_document(admission.document_id)
         return True
 
     def _arguments(self, message: Json) -> tuple[list[Any], Json]:
-        body = self.broker.channel.decode_body(message["body"], message["properties"].get("body_encoding"))
+        body = message["body"]
+        if encoding := message["properties"].get("body_encoding"):
+            body = self.broker.channel.decode_body(body, encoding)
         accept = prepare_accept_content(self.app.conf.accept_content)
         args, kwargs, _ = loads(body, message["content-type"], message["content-encoding"], accept=accept)
         return list(args), dict(kwargs)
@@ -165,6 +185,17 @@ def run_of(message: Mapping[str, Any]) -> str | None:
     name = names.ALIASES.get(str(headers.get("task")), headers.get("task"))
     run_id = headers.get("id") if name == names.PROCESS_DOCUMENT_PIPELINE else headers.get("run_id")
     return run_id if isinstance(run_id, str) else None
+
+
+def _written(message: Any) -> Json:
+    """A message of kombu's as a list on Redis has it, its body decoded."""
+    return {
+        "headers": message.headers,
+        "properties": {},
+        "body": message.body,
+        "content-type": message.content_type,
+        "content-encoding": message.content_encoding,
+    }
 
 
 def _parsed(raw: bytes | str) -> Json:
