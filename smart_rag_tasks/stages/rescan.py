@@ -11,6 +11,7 @@ import errno
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,8 +93,8 @@ def last_scans(env: Environment) -> dict[str, Json]:
 def outcome_noted(env: Environment, path: Path) -> Iterator[None]:
     """Note what becomes of a watched file that is taken in within the block, and which state of the file it was."""
     try:
-        stat = path.stat()
-        seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        there = path.stat()
+        seen = {"size": there.st_size, "mtime_ns": there.st_mtime_ns}
     except OSError:
         seen = {}
     try:
@@ -168,11 +169,11 @@ class _Scanner:
             self.scan.in_flight += 1
             return
         try:
-            stat = path.stat()
+            there = path.stat()
         except OSError:
             return  # gone since the folder was read: the next scan sees that
-        seen = {"source": source, "folder": self.scan.folder, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        if known is None or (known.size, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+        seen = {"source": source, "folder": self.scan.folder, "size": there.st_size, "mtime_ns": there.st_mtime_ns}
+        if known is None or (known.size, known.mtime_ns) != (there.st_size, there.st_mtime_ns):
             self._changed(seen, path, document)
         elif known.sent_at is not None:
             self._sent(seen, path, known, document)
@@ -274,12 +275,16 @@ def _sha256(path: Path) -> str:
 
 
 def _is_gone(source: str) -> bool:
-    """Whether the file is certainly not there; a folder that cannot be read proves nothing."""
+    """Whether the file is certainly not there, or something else is in its place: a folder, a pipe, a link.
+
+    A source has no links: one that is there now leads to what is a document of its own, or none of this folder.
+    A folder that cannot be read proves nothing, nor does a network mount that is away.
+    """
     try:
-        Path(_path_of(source)).stat()
+        there = Path(_path_of(source)).lstat()
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
-    return False
+    return not stat.S_ISREG(there.st_mode)
 
 
 def _path_of(source: str) -> str:

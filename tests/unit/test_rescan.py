@@ -1,0 +1,109 @@
+"""What a re-scan of a watched folder decides, without a worker: what it would send is done here."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smart_rag_tasks.dead_letters import Selection, Source, find
+from smart_rag_tasks.errors import InvalidInput
+from smart_rag_tasks.settings import load
+from smart_rag_tasks.stages import files, rescan, timetable
+from smart_rag_tasks.stages.environment import Environment
+from smart_rag_tasks.stages.finish import finish
+from smart_rag_tasks.stages.generation import run_batch
+from smart_rag_tasks.stages.ingest import admit, submission_of_file
+from smart_rag_tasks.stages.planning import plan
+from smart_rag_tasks.store import open_store
+
+
+class Watched:
+    """A watched folder with two documents, and a worker that is this process."""
+
+    def __init__(self, env: Environment, folder: Path) -> None:
+        self.env, self.folder = env, folder
+        folder.mkdir()
+        (folder / "one.md").write_text("# One\n\nThe first document.\n")
+        (folder / "two.md").write_text("# Two\n\nThe second document.\n")
+        timetable.watch(env, folder, None)
+
+    def scan(self) -> rescan.Scan:
+        """A scan, and what is to be done after it, but for deletions."""
+        found = rescan.rescan(self.env, str(self.folder), lambda: 0)
+        for path in found.ingest:
+            self.take_in(Path(path))
+        return found
+
+    def take_in(self, path: Path) -> None:
+        try:
+            with rescan.outcome_noted(self.env, path):
+                run_id = admit(
+                    self.env.store, submission_of_file(files.parse(self.env, path), generator="extractive")
+                ).run_id
+        except InvalidInput:
+            return
+        for number in plan(self.env, run_id).open:
+            run_batch(self.env, run_id, number)
+        finish(self.env, run_id)
+
+    def refused(self) -> list[str]:
+        letters, _ = find(self.env, Selection(source=Source.FILE))
+        return [letter.error for letter in letters]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    settings = load(home=tmp_path / "home")
+    store = open_store(settings.store_url)
+    made = Watched(Environment(settings, store), tmp_path / "papers")
+    assert 2 == len(made.scan().ingest)
+    yield made
+    store.close()
+
+
+def a_link_out(path: Path) -> None:
+    outside = path.parent.parent / "outside.md"
+    outside.write_text("not for the store")
+    path.symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: None,
+        Path.mkdir,
+        os.mkfifo,
+        a_link_out,
+        lambda path: path.symlink_to(path),
+        lambda path: path.symlink_to(path.with_name("two.md")),
+        lambda path: path.symlink_to(path.with_name("nothing.md")),
+    ],
+    ids=["nothing", "a folder", "a pipe", "a link out", "a link to itself", "a link to another", "a broken link"],
+)
+def test_a_file_that_something_else_took_the_place_of_is_gone(watched: Watched, put: Callable[[Path], Any]) -> None:
+    (watched.folder / "one.md").unlink()
+    put(watched.folder / "one.md")
+
+    assert [] == watched.scan().delete
+    deleted = watched.scan().delete
+
+    assert 1 == len(deleted) and deleted[0].startswith("one.md-")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_what_cannot_be_looked_at_is_not_gone(watched: Watched, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def away(path: Path, **_: object) -> os.stat_result:
+        if path.name == "one.md":
+            raise OSError(number, os.strerror(number))
+        return os.stat(path)
+
+    monkeypatch.setattr(Path, "lstat", away)
+    monkeypatch.setattr(Path, "stat", away)
+
+    for _ in range(3):
+        assert [] == watched.scan().delete
