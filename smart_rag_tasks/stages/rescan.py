@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from ..documents.files import source_of, source_of_real, walk
+from ..documents.files import shown, source_of, source_of_real, walk
 from ..errors import InvalidInput
 from ..models import TERMINAL, Json, RunStatus
 from ..reliability.retry import PERMANENT
@@ -39,6 +39,10 @@ MAX_SOURCE: Final = 2000
 
 #: Before a folder's name, in the name of the fact that says what its last scan found.
 SCANNED: Final = "rescan:"
+
+#: Size that is noted of a file that could not be read. None has it: the next scan looks again, for a change of
+#: permissions is neither one of the size nor of the time.
+UNREADABLE: Final = -1
 
 _IN_TROUBLE: Final = (RunStatus.FAILED, RunStatus.COMPLETED_WITH_ERRORS)
 
@@ -100,6 +104,8 @@ def outcome_noted(env: Environment, path: Path) -> Iterator[None]:
     try:
         yield
     except InvalidInput as refusal:
+        if seen and not os.access(path, os.R_OK):
+            seen["size"] = UNREADABLE
         _note_outcome(env, path, {**seen, "error": str(refusal)[:2000]})
         raise
     _note_outcome(env, path, {**seen, "error": ""})
@@ -188,6 +194,9 @@ class _Scanner:
     def _changed(self, seen: Json, path: Path, document: Row[Any] | None) -> None:
         """New to us, or touched: its bytes decide. A file without a document need not be read to know."""
         digest = ""
+        if document is None and not os.access(path, os.R_OK):
+            self._unreadable(seen, path, os.strerror(errno.EACCES))
+            return
         if document is not None:
             if time.monotonic() > self.deadline:
                 self.scan.left += 1
@@ -195,12 +204,24 @@ class _Scanner:
             try:
                 digest = _sha256(path)
             except OSError as error:
-                logger.warning("re-scan: a file in %s cannot be read: %s", self.scan.folder, error.strerror)
+                self._unreadable(seen, path, error.strerror or type(error).__name__)
                 return
         if document is not None and digest == document.source_hash:
             self._note(seen, source_hash=digest)
         else:
             self._ingest(seen, path, digest, tries=0)
+
+    def _unreadable(self, seen: Json, path: Path, reason: str) -> None:
+        """Told once; it is tried again at each scan, which costs nothing while it cannot be read."""
+        known = self.known.get(seen["source"])
+        if known is not None and known.size == UNREADABLE:
+            self.scan.refused += known.error != ""  # an operator may have accepted it
+            self._keep({}, known)
+            return
+        error = f"{shown(path)}: cannot be read ({reason}); check its permissions"
+        logger.warning("re-scan: %s", error)
+        self.scan.refused += 1
+        self._note({**seen, "size": UNREADABLE}, error=error)
 
     def _sent(self, seen: Json, path: Path, known: Row[Any], document: Row[Any] | None) -> None:
         """It was handed to a worker, and no outcome was noted: stored meanwhile, waiting, or lost."""

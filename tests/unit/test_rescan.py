@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smart_rag_tasks.dead_letters import Selection, Source, find
+from smart_rag_tasks.dead_letters import Selection, Source, discard, find
 from smart_rag_tasks.errors import InvalidInput
 from smart_rag_tasks.settings import load
 from smart_rag_tasks.stages import files, rescan, timetable
@@ -107,3 +107,83 @@ def test_what_cannot_be_looked_at_is_not_gone(watched: Watched, monkeypatch: pyt
 
     for _ in range(3):
         assert [] == watched.scan().delete
+
+
+class Permissions:
+    """Who runs the tests may be root, who may read all: files that are locked here cannot be opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.locked: set[Path] = set()
+        opened, accessible = Path.open, os.access
+
+        def open_(path: Path, *args: Any, **options: Any) -> Any:
+            if path in self.locked:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return opened(path, *args, **options)
+
+        monkeypatch.setattr(Path, "open", open_)
+        monkeypatch.setattr(os, "access", lambda path, mode: path not in self.locked and accessible(path, mode))
+
+
+@pytest.fixture
+def permissions(monkeypatch: pytest.MonkeyPatch) -> Permissions:
+    return Permissions(monkeypatch)
+
+
+def test_a_file_that_may_not_be_read_is_taken_in_when_it_may(
+    watched: Watched, permissions: Permissions, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = watched.folder / "new.md"
+    new.write_text("# New\n\nA text.\n")
+    permissions.locked = {new}
+
+    for _ in range(2):
+        assert ([], 1) == ((found := watched.scan()).ingest, found.refused)
+    assert [f"cannot be read ({os.strerror(errno.EACCES)}); check its permissions"] == watched.refused()
+    assert 1 == caplog.text.count(f"{new}: cannot be read")
+
+    permissions.locked = set()
+    assert [str(new)] == watched.scan().ingest
+    assert ([], 0, []) == ((found := watched.scan()).ingest, found.refused, watched.refused())
+
+
+def test_a_file_that_the_worker_may_not_read_is_taken_in_when_it_may(
+    watched: Watched, permissions: Permissions
+) -> None:
+    new = watched.folder / "new.md"
+    new.write_text("# New\n\nA text.\n")
+    assert [str(new)] == rescan.rescan(watched.env, str(watched.folder), lambda: 0).ingest
+    permissions.locked = {new}
+    watched.take_in(new)
+    assert 1 == watched.scan().refused
+
+    permissions.locked = set()
+    assert [str(new)] == watched.scan().ingest
+    assert [] == watched.refused()
+
+
+def test_a_known_file_that_may_not_be_read_any_more_is_told_of(watched: Watched, permissions: Permissions) -> None:
+    one = watched.folder / "one.md"
+    os.utime(one, (1, 1))
+    permissions.locked = {one}
+
+    assert (1, []) == ((found := watched.scan()).refused, found.delete)
+    assert 1 == len(watched.refused())
+
+    permissions.locked = set()
+    assert ([], 0) == ((found := watched.scan()).ingest, found.refused)  # its bytes are the same
+    assert [] == watched.refused()
+
+
+def test_an_unreadable_file_that_was_accepted_is_spoken_of_no_more(watched: Watched, permissions: Permissions) -> None:
+    new = watched.folder / "new.md"
+    new.write_text("# New\n\nA text.\n")
+    permissions.locked = {new}
+    watched.scan()
+    assert 1 == discard(watched.env, find(watched.env, Selection(source=Source.FILE))[0])
+
+    assert 0 == watched.scan().refused
+    assert [] == watched.refused()
+
+    permissions.locked = set()
+    assert [str(new)] == watched.scan().ingest
