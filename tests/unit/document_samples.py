@@ -40,21 +40,34 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def pdf(pages: Sequence[Sequence[str]], title: str = "") -> bytes:
-    """A PDF whose pages have these lines, one under the other, in Helvetica."""
-    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
+def pdf(
+    pages: Sequence[Sequence[str]],
+    title: str = "",
+    *,
+    page: str = "/MediaBox[0 0 612 792]",
+    place: str = "1 0 0 1 72 760",
+    catalog: str = "",
+    more: Sequence[bytes] = (),
+) -> bytes:
+    """A PDF whose pages have these lines, one under the other, in Helvetica.
+
+    ``page`` and ``catalog`` are entries of their dictionaries, ``place`` is where and how the lines begin, ``more``
+    are objects from number 3 + 2 * pages on.
+    """
+    objects = [f"<</Type/Catalog/Pages 2 0 R{catalog}>>".encode(), b""]
     kids = []
     for lines in pages:
         shown = "".join(f"({line}) Tj 0 -14 Td\n" for line in lines)
-        stream = zlib.compress(f"BT /F1 11 Tf 72 760 Td\n{shown}ET".encode("latin-1"))
+        stream = zlib.compress(f"BT /F1 11 Tf {place} Tm\n{shown}ET".encode("latin-1"))
         kids.append(f"{len(objects) + 1} 0 R")
         objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents %d 0 R"
-            b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>" % (len(objects) + 2)
+            b"<</Type/Page/Parent 2 0 R%s/Contents %d 0 R"
+            b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>"
+            % (page.encode(), len(objects) + 2)
         )
         objects.append(b"<</Length %d/Filter/FlateDecode>>stream\n" % len(stream) + stream + b"\nendstream")
     objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>".encode()
-    objects.append(f"<</Title({title})>>".encode("latin-1"))
+    objects += [*more, f"<</Title({title})>>".encode("latin-1")]
     return _numbered(objects)
 
 

@@ -274,6 +274,44 @@ def test_running_headers_and_page_numbers_are_kept_once() -> None:
     assert re.findall(r"end\d", text) == ["end1", "end2", "end3", "end4"]
 
 
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("/MediaBox[0 0 612 792]/CropBox[60 40 600 792]", "1 0 0 1 72 760"),
+        ("/MediaBox[200 300 812 1092]", "1 0 0 1 272 1060"),
+        ("/MediaBox[-300 -400 312 392]", "1 0 0 1 -228 360"),
+        ("/MediaBox[0 0 612 792]/Rotate 90", "0 1 -1 0 72 72"),  # as LaTeX turns a landscape page
+        ("/MediaBox[0 0 612 792]/Rotate 270", "0 -1 1 0 540 720"),
+        ("/MediaBox[10 20 622 812]/Rotate 180", "-1 0 0 -1 550 52"),
+        ("/MediaBox[10 20 622 812]/Rotate 90", "1 0 0 1 82 780"),  # shown sideways
+    ],
+)
+def test_all_that_is_shown_of_a_page_is_read_from_its_top(tmp_path: Path, page: str, place: str) -> None:
+    lines = [f"Line {n} of a page is about as wide as its sheet {'and goes on ' * 3}to end{n}" for n in range(38)]
+    plain = text_of(parse(write(tmp_path / "plain.pdf", pdf([lines]))))
+    assert re.findall(r"end\d+", plain) == [f"end{n}" for n in range(38)]
+    assert text_of(parse(write(tmp_path / "a.pdf", pdf([lines], page=page, place=place)))) == plain
+
+
+@pytest.mark.parametrize(
+    ("note", "catalog"),
+    [
+        ("/Widget/FT/Tx/T(name)/V(Filled in)", "/AcroForm<</Fields[]/NeedAppearances true/DA(/Helv 9 Tf)>>"),
+        ("/FreeText/AP<</N 5 0 R>>", ""),
+    ],
+)
+def test_what_is_filled_in_or_typed_over_a_page_is_read(tmp_path: Path, note: str, catalog: str) -> None:
+    page = f"/MediaBox[0 0 612 792]/Annots[<</Subtype{note}/Rect[150 690 350 710]/DA(/Helv 9 Tf 0 g)/F 4>>]"
+    shown = b"BT /F1 9 Tf 2 5 Td (Filled in) Tj ET"
+    look = (
+        b"<</Subtype/Form/BBox[0 0 200 20]/Length %d"
+        b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>stream\n%s\nendstream"
+        % (len(shown), shown)
+    )
+    path = write(tmp_path / "a.pdf", pdf([["Name:"]], page=page, catalog=catalog, more=[look]))
+    assert text_of(parse(path)).split() == ["Name:", "Filled", "in"]
+
+
 # -- DOCX
 
 

@@ -10,6 +10,7 @@ from ...errors import EmptyDocument, UnreadableDocument
 from ..converted import Converted
 from .flow import flow, squeeze
 from .kreuzberg import extract, title_of
+from .sheets import plain_sheets
 
 #: The header may follow other bytes, but not many (ISO 32000-1, annex H, note 13).
 _HEADER_WITHIN = 1024
@@ -20,7 +21,7 @@ def convert_pdf(data: bytes, max_bytes: int) -> Converted:
     if b"%PDF-" not in data[:_HEADER_WITHIN]:
         raise UnreadableDocument("is not a PDF; give the file its right suffix")
     result = extract(
-        data,
+        plain_sheets(data),
         "application/pdf",
         output_format="markdown",
         include_document_structure=True,
