@@ -1,4 +1,4 @@
-"""Bytes of a text file become text: UTF-8, UTF-16, UTF-32, GB18030 (GBK, GB2312), Big5, Windows-1252.
+"""Bytes of a text file become text: UTF-8, UTF-16, UTF-32, GB18030 (GBK, GB2312), Big5, Windows-1252 and -1254.
 
 Tried in the order in which a mistake is least likely: byte order mark, UTF-8 (text in another encoding is
 hardly ever valid UTF-8), then the encoding under which the text has most of the everyday Chinese characters.
@@ -44,10 +44,20 @@ _COMMON_HALF: Final = {
     "big5hkscs": re.compile(rb"(?:[\xa1\xa4-\xc6][\x40-\x7e\xa1-\xfe]){2,}"),
 }
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
-_KANA: Final = re.compile(r"[\u3041-\u30ff]")
+_ASCII: Final = re.compile(r"[\x00-\x7f]+")
+#: (encoding, letters, part of the text that they are at the least) of languages whose bytes are Chinese characters
+#: too: kana and Hangul. Measured on sentences, names and lists of words of all three.
+_NOT_CHINESE: Final = (("euc_jp", re.compile(r"[\u3041-\u30ff]"), 0.3), ("euc_kr", re.compile("[가-힣]"), 0.95))
+#: Characters of a text that is always Chinese: a name of two or three may be all Hangul.
+_MAX_SHORT: Final = 6
+#: Turkish ı, ş and ğ as Windows-1252 shows them, and what is beside those letters in Icelandic.
+_TURKISH: Final = re.compile("[ýþðÝÞÐ]")
+_ICELANDIC: Final = re.compile("[áéíóúæÁÉÍÓÚÆ]")
 
 #: How much of a file is looked at; the rest only has to decode.
 _SAMPLE: Final = 65_536
+#: ASCII before a byte above it that is looked at as well.
+_CONTEXT: Final = 200
 _CONTROL: Final = bytes(set(range(32)) - set(b"\t\n\x0b\x0c\r\x1b")) + b"\x7f"
 #: Text has NULs one at a time, between words (``find -print0``, fields of a dump); binary data in rows, or
 #: between control characters.
@@ -105,11 +115,24 @@ def _guessed(data: bytes) -> str:
         raise UnreadableDocument("holds binary data, not text; give the file its right suffix")
     text = _utf8(data)
     if text is None:
+        sample = _around_high(data)
         encoding = _chinese(sample) or _western(sample)
         if not encoding:
             raise UnreadableDocument("its text encoding is not recognised; save it as UTF-8")
         text = data.decode(encoding, "replace")
     return text
+
+
+def _around_high(data: bytes) -> bytes:
+    """The lines that have bytes above ASCII: only they tell, and they may come late."""
+    found, size, at = [], 0, 0
+    while size < _SAMPLE and (high := _HIGH.search(data, at)):
+        # Never inside a character: all that stands before this byte on its line is ASCII.
+        start = max(data.rfind(b"\n", at, high.start()) + 1, at, high.start() - _CONTEXT)
+        line = data[start : start + _SAMPLE].partition(b"\n")[0] + b"\n"
+        found.append(line)
+        size, at = size + len(line), start + len(line)
+    return b"".join(found)
 
 
 def _utf8(data: bytes) -> str | None:
@@ -124,7 +147,7 @@ def _utf8(data: bytes) -> str | None:
     except UnicodeDecodeError:
         text = data.decode("utf-8", "replace")
     bad = text.count("\ufffd")
-    good = sum(char > "\x7f" for char in text[:_SAMPLE]) - text[:_SAMPLE].count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad
     return text if good >= 10 * bad else None
 
 
@@ -145,9 +168,7 @@ def _is_utf8(sample: bytes) -> bool:
 
 def _everyday_share(sample: bytes, encoding: str) -> float:
     """The part of the non-ASCII characters that are everyday Chinese ones; 0 below three of them."""
-    text = re.sub(r"[\x00-\x7f]+", "", sample.decode(encoding, "replace"))
-    if len(_KANA.findall(text)) > 0.1 * len(text):  # EUC-JP has its kana where GB18030 has them
-        return 0.0
+    text = _ASCII.sub("", sample.decode(encoding, "replace"))
     known = sum(char in _EVERYDAY for char in text)
     return known / len(text) if known >= 3 else 0.0
 
@@ -155,6 +176,8 @@ def _everyday_share(sample: bytes, encoding: str) -> float:
 def _chinese(sample: bytes) -> str | None:
     """``gb18030`` or ``big5hkscs``, None when neither gives Chinese."""
     high = len(_HIGH.findall(sample))
+    if any(_looks_like(sample, *other) for other in _NOT_CHINESE):
+        return None
     found = []
     for encoding, common in _COMMON_HALF.items():
         share = _everyday_share(sample, encoding)
@@ -166,9 +189,21 @@ def _chinese(sample: bytes) -> str | None:
     return max(found)[1] if found else None
 
 
+def _looks_like(sample: bytes, encoding: str, letters: re.Pattern[str], part: float) -> bool:
+    text = _ASCII.sub("", sample.decode(encoding, "replace"))
+    return len(text) > _MAX_SHORT and len(letters.findall(text)) >= part * len(text)
+
+
 def _western(sample: bytes) -> str | None:
-    """``cp1252`` when the bytes above ASCII are few and stand alone, as accented letters do."""
+    """``cp1252``, or ``cp1254``, when the bytes above ASCII are few and stand alone, as accented letters do."""
     high = len(_HIGH.findall(sample))
     together = len(re.findall(rb"[\x80-\xff]{3,}", sample))
     undefined = re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample)
-    return "cp1252" if high <= 0.3 * len(sample) and together <= high // 20 and not undefined else None
+    if high > 0.3 * len(sample) or together > high // 20 or undefined:
+        return None
+    return "cp1254" if _turkish(sample.decode("cp1252")) else "cp1252"
+
+
+def _turkish(text: str) -> bool:
+    letters = _TURKISH.findall(text)
+    return {"ý", "þ"} <= set(letters) and len(letters) > 2 * len(_ICELANDIC.findall(text))

@@ -46,7 +46,28 @@ def test_a_few_chinese_words_in_gbk(text: str) -> None:
     assert decode(text.encode("gbk")) == text
 
 
-def test_a_stray_byte_does_not_make_utf8_something_else() -> None:
+@pytest.mark.parametrize(
+    ("text", "encoding"), [(SIMPLIFIED, "gbk"), (TRADITIONAL, "big5"), ("石不怕力", "gbk"), (WESTERN, "cp1252")]
+)
+@pytest.mark.parametrize("before", [ENGLISH * 1000, ENGLISH.strip() * 1000, "© 2024\n" + ENGLISH * 1000])
+def test_bytes_above_ascii_are_looked_at_wherever_they_are(text: str, encoding: str, before: str) -> None:
+    before = before.replace("©", "·") if encoding != "cp1252" else before
+    assert decode((before + text).encode(encoding)) == before + text
+
+
+def test_a_stray_byte_late_in_utf8_does_not_make_it_something_else() -> None:
+    text = ENGLISH * 1000 + SIMPLIFIED
+    assert decode(text.encode() + b"\xff") == text + "\ufffd"
+
+
+def test_turkish_and_icelandic_are_told_apart() -> None:
+    turkish = "İstanbul'da güneşli bir gün, çocuklar şarkı söylüyor, dağda kar var."
+    icelandic = "Þetta er íslenskur texti, því að hér býr fólk við hafið og les bækur."
+    assert decode(turkish.encode("cp1254")) == turkish
+    assert decode(icelandic.encode("cp1252")) == icelandic
+
+
+def test_a_stray_byte_does_does_not_make_utf8_something_else() -> None:
     data = SIMPLIFIED.encode()
     assert decode(data[:30] + b"\xff" + data[30:]) == f"{SIMPLIFIED[:10]}\ufffd{SIMPLIFIED[10:]}"
 
@@ -94,12 +115,13 @@ def test_what_is_not_text_is_refused(data: bytes, told: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["shift_jis", "euc_jp", "euc_kr", "koi8-r"])
-def test_an_encoding_not_known_is_refused_rather_than_garbled(encoding: str) -> None:
+@pytest.mark.parametrize("repeat", [1, 10])
+def test_an_encoding_not_known_is_refused_rather_than_garbled(encoding: str, repeat: int) -> None:
     text = {"euc_kr": "다리는 어떻게 하중을 견디는가. ", "koi8-r": "Мосты несут нагрузку. "}.get(
-        encoding, "橋はどのように荷重を支えるのか、説明します。"
+        encoding, "これは橋のテキストです。漢字とかな。"
     )
     with pytest.raises(UnreadableDocument, match="save it as UTF-8"):
-        decode((text * 10).encode(encoding))
+        decode((text * repeat).encode(encoding))
 
 
 def test_a_gbk_file_from_end_to_end(tmp_path: Path) -> None:
