@@ -22,6 +22,12 @@ _NO_TITLE: Final = re.compile(
     r"(untitled|anonymous|unspecified|document|word document|powerpoint presentation|slide ?1|无标题|\W*)( ?\d+)?", re.I
 )
 _MAX_TITLE: Final = 200
+#: A file inside the text (RFC 2397), as exports of notebooks and word processors have them for images, perhaps in
+#: lines of its own. Shorter ones may be what the text is about.
+_DATA_URI: Final = re.compile(
+    r"""data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*,[!#-&*-;=?-_a-~]{64,}+"""
+    r"""(?:\n[A-Za-z0-9+/]{40,}+=*|\n[A-Za-z0-9+/]++=*(?=\n?["')>]))*+"""
+)
 
 
 def parse_file(path: Path, *, chunk_chars: int, max_bytes: int, max_chunks: int) -> ParsedDocument:
@@ -60,7 +66,7 @@ def _converted(kind: str, data: bytes, max_bytes: int) -> Converted:
     if kind == "markdown":
         text = decode(data)
         length, title = front_matter(text)
-        return Converted(text[length:], "markdown", title)
+        return Converted(_DATA_URI.sub("", text[length:]), "markdown", title)
     from .isolation import convert_apart
 
     return convert_apart(kind, data, max_bytes)

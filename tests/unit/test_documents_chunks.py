@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import re
+import textwrap
 import time
 from pathlib import Path
 
@@ -110,6 +112,27 @@ def test_front_matter_is_metadata(tmp_path: Path) -> None:
     document = of(tmp_path / "a.md", "---\ntitle: 'From the matter'\ntags: [x]\n---\n# Heading\n\nText.")
     assert document.title == "From the matter"
     assert document.chunks[0].text == "# Heading\n\nText."
+
+
+def test_images_inside_markdown_leave_their_description(tmp_path: Path) -> None:
+    image = base64.b64encode(bytes(range(256)) * 4000).decode()
+    lines = "\n".join(textwrap.wrap(image[:2000], 76))
+    document = of(
+        tmp_path / "a.md",
+        f"# First\n\nSee ![a plot](data:image/png;base64,{image}) and text.\n\n"
+        f'## Second\n\n<img src="data:image/png;base64,{lines}\n" alt="a map">\n\n'
+        f"Pictured: ![x][1]\n\n[1]: <data:image/svg+xml,%3Csvg%20{'a' * 99}>\n\n"
+        f"`data:text/plain;base64,SGVsbG8=` says Hello, data:text/plain,{CHINESE * 2} too.",
+        chunk_chars=400,
+    )
+    assert [(chunk.section_path, chunk.text) for chunk in document.chunks] == [
+        (("First",), "# First\n\nSee ![a plot]() and text."),
+        (
+            ("First", "Second"),
+            '## Second\n\n<img src="\n" alt="a map">\n\nPictured: ![x][1]\n\n[1]: <>\n\n'
+            f"`data:text/plain;base64,SGVsbG8=` says Hello, data:text/plain,{CHINESE * 2} too.",
+        ),
+    ]
 
 
 def test_a_rule_at_the_top_is_not_front_matter(tmp_path: Path) -> None:
