@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class SweepTimer(bootsteps.StartStopStep):
-    """Sends `maintenance.sweep` every few seconds; of many workers one at a time does."""
+    """Sends `maintenance.sweep` every few seconds; of many workers one does in a period."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

@@ -10,10 +10,13 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
+
+from sqlalchemy import Connection
 
 from . import dead_list, names
 from .celery import app
@@ -38,6 +41,16 @@ class Source(StrEnum):
     FILE = "file"
     DELIVERY = "delivery"
     MESSAGE = "message"
+
+
+#: What the ids of each begin with.
+_LETTERS = {
+    Source.DOCUMENT: "r",
+    Source.CHUNK: "c",
+    Source.FILE: "f",
+    Source.DELIVERY: "d",
+    Source.MESSAGE: "m",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,12 @@ class Selection:
     older_than: float | None = None
     source: Source | None = None
 
+    def may_be(self, source: Source) -> bool:
+        """Whether letters of this source are wanted; an id begins with its source's letter."""
+        return self.source in (None, source) and (
+            not self.ids or any(one.startswith(f"{_LETTERS[source]}-") for one in self.ids)
+        )
+
     @property
     def everything(self) -> bool:
         """Whether nothing was selected by."""
@@ -89,7 +108,7 @@ def find(env: Environment, wanted: Selection) -> tuple[list[DeadLetter], str]:
     """The letters, and why messages are not among them ("" when they are)."""
     letters = _in_store(env, wanted)
     missing = ""
-    if wanted.document_id is None and wanted.source in (None, Source.MESSAGE):
+    if wanted.document_id is None and wanted.may_be(Source.MESSAGE):
         try:
             letters += _messages()
         except BrokerUnreachable as error:
@@ -111,17 +130,18 @@ def find(env: Environment, wanted: Selection) -> tuple[list[DeadLetter], str]:
 
 
 def _in_store(env: Environment, wanted: Selection) -> list[DeadLetter]:
+    document = wanted.document_id
+    letters: list[DeadLetter] = []
     with env.store.read() as connection:
-        documents = trouble.broken_documents(connection, document_id=wanted.document_id)
-        chunks = trouble.failed_chunks(connection, document_id=wanted.document_id, kind=wanted.kind)
-        deliveries = trouble.deliveries(connection, document_id=wanted.document_id)
-        files = watched.refused(connection) if wanted.document_id is None else []
-    return [
-        *(_document_letter(row) for row in documents),
-        *(_chunk_letter(row) for row in chunks),
-        *(_file_letter(row) for row in files),
-        *(_delivery_letter(row) for row in deliveries),
-    ]
+        if wanted.may_be(Source.DOCUMENT):
+            letters += map(_document_letter, trouble.broken_documents(connection, document_id=document))
+        if wanted.may_be(Source.CHUNK):
+            letters += map(_chunk_letter, trouble.failed_chunks(connection, document_id=document, kind=wanted.kind))
+        if wanted.may_be(Source.FILE) and document is None:
+            letters += map(_file_letter, watched.refused(connection))
+        if wanted.may_be(Source.DELIVERY):
+            letters += map(_delivery_letter, trouble.deliveries(connection, document_id=document))
+    return letters
 
 
 def _document_letter(row: Any) -> DeadLetter:
@@ -287,21 +307,33 @@ def _requeue(letters: Sequence[DeadLetter]) -> list[str]:
 def discard(env: Environment, letters: Sequence[DeadLetter]) -> int:
     """Give up; returns how many letters went. A chunk stays stored and searchable, without metadata."""
     count = 0
-    with env.store.write() as connection:
-        broken = [letter for letter in letters if letter.source is Source.DOCUMENT]
-        count += sum(trouble.discard_left(connection, letter.document_id, letter.key) > 0 for letter in broken)
-        for document_id, chunks in _by_document(letters).items():
-            count += sum(trouble.discard_chunks(connection, document_id, page) for page in _pages(chunks))
-        deliveries = [int(letter.key) for letter in letters if letter.source is Source.DELIVERY]
-        count += sum(trouble.drop_deliveries(connection, page) for page in _pages(deliveries))
-        files = [letter.key for letter in letters if letter.source is Source.FILE]
-        count += sum(watched.accept(connection, page) for page in _pages(files))
+    for step in _steps(letters):  # a transaction each: workers write in between
+        with env.store.write() as connection:
+            count += step(connection)
     messages = [letter.key for letter in letters if letter.source is Source.MESSAGE]
     if messages:
         with open_broker(app) as broker:
             if broker.client is not None:
                 count += dead_list.forget(broker.client, messages)
     return count
+
+
+def _steps(letters: Sequence[DeadLetter]) -> Iterator[Callable[[Connection], int]]:
+    """What is to be written for letters of the store; each gives how many letters went."""
+    for letter in letters:
+        if letter.source is Source.DOCUMENT:
+            yield partial(_discard_document, letter=letter)
+    for document_id, chunks in _by_document(letters).items():
+        for page in _pages(chunks):
+            yield partial(trouble.discard_chunks, document_id=document_id, ids=page)
+    for page in _pages([int(letter.key) for letter in letters if letter.source is Source.DELIVERY]):
+        yield partial(trouble.drop_deliveries, ids=page)
+    for page in _pages([letter.key for letter in letters if letter.source is Source.FILE]):
+        yield partial(watched.accept, sources=page)
+
+
+def _discard_document(connection: Connection, letter: DeadLetter) -> int:
+    return int(trouble.discard_left(connection, letter.document_id, letter.key) > 0)
 
 
 def _pages(items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -32,7 +32,7 @@ REGENERATED_AT_ONCE = 200
 
 @app.task(bind=True, name=names.SWEEP, ignore_result=True)
 def sweep(self: Task[Any, Any]) -> Json:
-    """Send again what was lost, end what is settled; one sweep at a time."""
+    """Send again what was lost, end what is settled; of all that are sent in a period one does."""
     env = environment()
     try:
         with _only_sweep(env) as mine, queue_lengths(app) as queue_length:

@@ -247,7 +247,7 @@ def process_died(tries: int) -> ChunkFailure:
 
 def _generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Outcome]:
     found = batches.generated_before(connection, keys) if keys else {}
-    return {key: metadata_of(row.meta) for key, row in found.items()}
+    return {key: metadata_of(meta) for key, meta in found.items()}
 
 
 def _note_cost(env: Environment, connection: Connection, fingerprint: str, cost: float, now: float) -> None:

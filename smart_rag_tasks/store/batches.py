@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, Row, Select, String, bindparam, func, literal_column, select, text, update
 
 from ..models import ChunkState, Json
 from .engine import Store
-from .schema import SHOWN, batches, chunks, documents, runs
+from .schema import IS_OPEN, SHOWN, batches, chunks, documents, runs
 
 
 def look(connection: Connection, run_id: str, number: int) -> Row[Any] | None:
@@ -135,15 +137,21 @@ _PENDING = (
 )
 
 
-def generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Row[Any]]:
+def generated_before(connection: Connection, keys: Sequence[str]) -> dict[str, Json]:
     """Metadata that some chunk has for these cache keys: nothing is generated twice."""
-    rows: list[Row[Any]] = list(connection.execute(_KNOWN, {"b_keys": keys}))
-    return {row.meta_key: row for row in rows}
+    rows = connection.execute(_known(connection.dialect.name), {"b_keys": json.dumps(keys)})
+    return {row.key: row.meta for row in rows if row.meta is not None}
 
 
-_KNOWN = select(chunks.c.meta_key, chunks.c.meta).where(
-    chunks.c.meta_key.in_(bindparam("b_keys", expanding=True)), chunks.c.meta.is_not(None)
-)
+@cache
+def _known(dialect: str) -> Select[Any]:
+    """Of each key one chunk, however many there are: a licence may stand in every document."""
+    given: Any = bindparam("b_keys", type_=String)
+    sqlite = dialect == "sqlite"
+    each = func.json_each(given) if sqlite else func.json_array_elements_text(given.op("::")(text("json")))
+    key = each.table_valued("value", name="wanted").c.value
+    one = select(chunks.c.meta).where(chunks.c.meta_key == key, chunks.c.meta.is_not(None)).limit(1)
+    return select(key.label("key"), one.scalar_subquery().label("meta"))
 
 
 def mark(connection: Connection, document_id: str, chunk_id: str, run_id: str) -> None:
@@ -205,16 +213,11 @@ def any_owned_by(connection: Connection, owners: Sequence[str]) -> bool:
 
 def numbers_open(connection: Connection, run_id: str) -> list[int]:
     """The run's batches that are not done."""
-    query = select(batches.c.number).where(batches.c.run_id == run_id, batches.c.state == "open")
+    query = select(batches.c.number).where(batches.c.run_id == run_id, IS_OPEN)
     return list(connection.execute(query.order_by(batches.c.number)).scalars())
 
 
 def mark_published(connection: Connection, run_id: str, now: float) -> None:
     """Messages for all open batches of the run go out at ``now``."""
-    statement = update(batches).where(batches.c.run_id == run_id, batches.c.state == "open")
+    statement = update(batches).where(batches.c.run_id == run_id, IS_OPEN)
     connection.execute(statement.values(published_at=now))
-
-
-def count_open(connection: Connection) -> int:
-    """How many batches are open in all."""
-    return int(connection.execute(select(func.count()).where(batches.c.state == "open")).scalar_one())

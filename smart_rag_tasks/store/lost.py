@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select, update
 
 from ..models import RunStatus
-from .schema import batches, outbox, runs
+from .schema import IS_OPEN, batches, outbox, runs
 
 #: Seconds that `newest_done` looks back.
 RECENT = 600.0
@@ -112,7 +112,7 @@ def newest_planned(connection: Connection, engine: str, lane: str, before: float
 
 def all_settled(connection: Connection, engine: str, before: float, limit: int) -> list[str]:
     """Running runs without an open batch that nobody has ended since ``before``."""
-    still_open = select(batches.c.number).where(batches.c.run_id == runs.c.run_id, batches.c.state == "open").exists()
+    still_open = select(batches.c.number).where(batches.c.run_id == runs.c.run_id, IS_OPEN).exists()
     query = select(runs.c.run_id).where(
         runs.c.status == RunStatus.RUNNING.value,
         runs.c.engine == engine,

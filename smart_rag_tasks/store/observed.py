@@ -1,4 +1,4 @@
-"""Statements by which the store is watched: each reads an index, and as few rows as there is work under way."""
+"""Statements by which the store is watched: they read as few rows as there is work under way, or has failed."""
 
 from __future__ import annotations
 

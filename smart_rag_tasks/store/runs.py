@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Integer, Row, Update, bindparam, case, delete
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json, RunStatus
-from .schema import SHOWN, batches, chunks, documents, runs
+from .schema import IS_OPEN, SHOWN, batches, chunks, documents, runs
 
 #: Runs that one statement names: far below any database's limit of parameters.
 _PARAMETERS = 500
@@ -219,9 +219,7 @@ def has_open_batches(connection: Connection, run_id: str) -> bool:
     return connection.execute(_OPEN_BATCH, {"b_run_id": run_id}).first() is not None
 
 
-_OPEN_BATCH = (
-    select(batches.c.number).where(batches.c.run_id == bindparam("b_run_id"), batches.c.state == "open").limit(1)
-)
+_OPEN_BATCH = select(batches.c.number).where(batches.c.run_id == bindparam("b_run_id"), IS_OPEN).limit(1)
 
 
 def count_states(connection: Connection, document_id: str, run_id: str) -> Mapping[str, int]:

@@ -5,7 +5,21 @@ Times are seconds since the epoch (float). ``run_id`` in ``documents`` is the fe
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    text,
+)
 
 metadata = MetaData()
 
@@ -133,6 +147,10 @@ batches = Table(
         postgresql_where=text("owner IS NOT NULL"),
     ),
 )
+
+#: Whether a batch of a known run is open. Compared so that no index on `state` serves: it would lead through
+#: everybody's open batches instead of through the run's own, by the primary key.
+IS_OPEN = func.coalesce(batches.c.state, "") == "open"
 
 outbox = Table(
     "outbox",

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, literal_column, select, update
 
 from ..models import ChunkState, RunStatus
 from .schema import chunks, documents, outbox, runs
 
 _FAILED = (ChunkState.FAILED.value, ChunkState.QUARANTINED.value)
+#: The same as the partial index `chunks_trouble` has it: of bound values SQLite cannot know that it holds them.
+_ANY_FAILED = chunks.c.state.in_([literal_column(f"'{state}'") for state in _FAILED])
 
 #: Deliveries that failed this often are told of; before that they are merely late.
 STUBBORN = 3
@@ -24,7 +26,7 @@ def broken_documents(connection: Connection, *, document_id: str | None = None) 
     """Documents that failed as a whole and lack metadata: their newest run, its ``error`` and end."""
     query = (
         select(runs.c.document_id, runs.c.run_id, runs.c.error, _AT.label("at"))
-        .join(documents, documents.c.run_id == runs.c.run_id)
+        .join(documents, and_(documents.c.document_id == runs.c.document_id, documents.c.run_id == runs.c.run_id))
         .where(runs.c.status == RunStatus.FAILED.value, runs.c.error != "")
         .where(exists().where(_left_by(runs.c.document_id, runs.c.run_id)))
         .order_by(runs.c.document_id)
@@ -51,11 +53,12 @@ def failed_chunks(
             _AT.label("at"),
         )
         .join(runs, runs.c.run_id == chunks.c.run_id, isouter=True)
-        .where(chunks.c.state.in_(_FAILED))
         .order_by(chunks.c.document_id, chunks.c.position)
     )
-    if document_id is not None:
-        query = query.where(chunks.c.document_id == document_id)
+    if document_id is None:
+        query = query.where(_ANY_FAILED)
+    else:
+        query = query.where(chunks.c.state.in_(_FAILED), chunks.c.document_id == document_id)
     if kind is not None:
         query = query.where(chunks.c.error_kind == kind)
     if before is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 from testing_generators import read
 
 from smart_rag_tasks import names
@@ -25,6 +26,7 @@ from smart_rag_tasks.stages.generation import run_batch
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.stages.planning import plan
 from smart_rag_tasks.stages.regeneration import stale_documents
+from smart_rag_tasks.store import batches as batch_rows
 from smart_rag_tasks.store import documents, facts, open_store, runs, watched
 from smart_rag_tasks.store.schema import batches, chunks, outbox
 from smart_rag_tasks.store.schema import runs as runs_table
@@ -227,3 +229,15 @@ def test_only_the_chunks_that_are_wanted_are_tried_again(env: Environment, tmp_p
     assert run is not None
     assert (run.total, run.done, run.failed, run.unchanged) == (4, 1, 1, 1)
     assert run.status == RunStatus.COMPLETED_WITH_ERRORS
+
+
+def test_metadata_that_many_chunks_have_is_looked_up_once_a_key(env: Environment) -> None:
+    for number in range(3):
+        submitted(env, f"d{number}", "The same licence stands in every document.", f"And this is in number {number}.")
+    with env.store.read() as connection:
+        keys = [str(key) for key in connection.execute(select(chunks.c.meta_key).distinct()).scalars()]
+        found = batch_rows.generated_before(connection, [*keys, "unknown"])
+
+    assert 4 == len(keys)
+    assert set(keys) == set(found)
+    assert all(meta["keywords"] is not None for meta in found.values())
