@@ -19,7 +19,8 @@ from .headings import front_matter, with_headings
 _NOTHING: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\ufffd]*")
 #: Titles that programs write when their user gave none.
 _NO_TITLE: Final = re.compile(
-    r"(untitled|anonymous|unspecified|document|word document|powerpoint presentation|slide ?1|无标题|\W*)( ?\d+)?", re.I
+    r"\W*(untitled|anonymous|unspecified|document|word document|powerpoint presentation|slide ?1|无标题)?\W*( ?\d+)?",
+    re.I,
 )
 _MAX_TITLE: Final = 200
 #: A file inside the text (RFC 2397), as exports of notebooks and word processors have them for images, perhaps in

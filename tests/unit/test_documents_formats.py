@@ -223,6 +223,14 @@ def test_a_pdf_keeps_every_word_once(tmp_path: Path) -> None:
     assert words(text) == words(" ".join(line for lines in pages for line in lines))
 
 
+@pytest.mark.parametrize(
+    ("named", "title"),
+    [("(anonymous)", ""), ("untitled", ""), ("Slide 1", ""), ("", ""), ("(Anonymous) letters", "(Anonymous) letters")],
+)
+def test_what_programs_write_when_there_is_no_title_is_none(tmp_path: Path, named: str, title: str) -> None:
+    assert parse(write(tmp_path / "a.pdf", pdf([["Some text."]], named))).title == title
+
+
 def test_lines_become_paragraphs_and_hyphens_words() -> None:
     lines = [
         "The first paragraph runs over three lines and one of them ends with a hyph-",
@@ -272,6 +280,25 @@ def test_running_headers_and_page_numbers_are_kept_once() -> None:
     assert text.count("A Handbook") == 1
     assert re.findall(r"Page \d of 4", text) == ["Page 1 of 4"]
     assert re.findall(r"end\d", text) == ["end1", "end2", "end3", "end4"]
+
+
+@pytest.mark.parametrize(
+    "footer", ["{}", "- {} -", "Page {}", "{}/14", "第 {} 页 共 14 页", "Report 3/2026, p. {}", "12/11/2026"]
+)
+def test_a_footer_with_the_number_of_its_page_is_kept_once(footer: str) -> None:
+    pages = [(n, [f"Text number {n} begins", f"End{n}.", footer.format(n + 10)]) for n in range(1, 5)]
+    text = flow(pages, {}, "").text
+    assert [footer.format(n) in text for n in range(11, 15)] == [True, *[footer.format(0) == footer] * 3]
+    assert re.findall(r"number \d|End\d", text) == [f"{word}{n}" for n in range(1, 5) for word in ("number ", "End")]
+
+
+def test_numbers_that_do_not_run_with_the_pages_are_text() -> None:
+    pages = [
+        (n, [f"{n + 10} of {n + 20} patients improved", *map(str, range(n * 91, n * 91 + 9)), f"Total {n}07/{n}09"])
+        for n in range(1, 5)
+    ]
+    text = flow(pages, {}, "").text
+    assert words(text) == words(" ".join(line for _, lines in pages for line in lines))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ Pages = Sequence[tuple[int, Sequence[str]]]
 
 #: CJK ideographs, kana, their punctuation and full-width forms: set without spaces, two columns wide.
 _WIDE: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\u2018-\u201d…—]")
-_PAGE_NUMBER: Final = re.compile(r"^\W*\d+\W*$|\b(?:page|p\.) ?\d+|\d+ ?(?:/|of) ?\d+|[第共] ?\d+ ?页", re.IGNORECASE)
+#: What may be a page's number: alone on its line, after "page", before a total.
+_PAGE_NUMBER: Final = re.compile(
+    r"(?:^\W*(?=\d+\W*$)|\b(?:page|p\.) ?|第 ?)(\d{1,6})(?!\d)|(?<!\d)(\d{1,6})(?= ?(?:/|of) ?\d)", re.IGNORECASE
+)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 #: Lines at the top and at the bottom of a page that may be the same on every page.
 _EDGE_LINES: Final = 2
@@ -82,16 +85,20 @@ class _Text:
 def _without_repeats(pages: Pages) -> Iterator[tuple[int, str]]:
     """(page, line) of the lines that are not blank; of headers and footers the first only."""
     squeezed = [(number, list(filter(None, map(squeeze, raw)))) for number, raw in pages]
-    count = Counter(key for _, texts in squeezed for key in {_same_on_every_page(text) for text in _edge(texts)})
+    count = Counter(
+        key
+        for number, texts in squeezed
+        for key in {key for text in _edge(texts) for key in _same_on_every_page(text, number)}
+    )
     enough = max(_MIN_REPEATS, len(pages) / 2)
     seen: set[str] = set()
     for number, texts in squeezed:
         for index, text in enumerate(texts):
             at_edge = index < _EDGE_LINES or index >= len(texts) - _EDGE_LINES
-            key = _same_on_every_page(text)
-            if not (at_edge and count[key] >= enough and key in seen):
+            keys = {key for key in _same_on_every_page(text, number) if count[key] >= enough} if at_edge else set()
+            if not keys & seen:
                 yield number, text
-            seen |= {key} if at_edge else set()
+            seen |= keys
 
 
 def _edge(texts: Sequence[str]) -> Sequence[str]:
@@ -126,8 +133,10 @@ def _paragraph_ends(text: str, usual: int) -> bool:
     return ends_sentence(text) or _width(text) < _FULL * usual
 
 
-def _same_on_every_page(text: str) -> str:
-    return _PAGE_NUMBER.sub("#", text)
+def _same_on_every_page(text: str, page: int) -> set[str]:
+    """The line as it is, and less the page for each number that may be the page's: that runs up by one with them."""
+    found = (match.span(match.lastindex or 0) for match in _PAGE_NUMBER.finditer(text))
+    return {text} | {f"{text[:start]}#{int(text[start:end]) - page}{text[end:]}" for start, end in found}
 
 
 def _width(text: str) -> int:
