@@ -40,7 +40,13 @@ _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 #: What a line under it does not make a heading: nothing, code, lists, quotes, tables.
 _NOT_UNDERLINED: Final = re.compile(r"\s*$| {4}|\t| {0,3}([-*+>|]|\d+[.)])")
-_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(\s*[\w-]+[ \t]*:.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
+#: What begins with comments may be a heading below a rule: then every line must be a key, part of one, or a comment.
+_FRONT_MATTER: Final = re.compile(
+    r"---[ \t]*\n"
+    r"(\s*[\w-]+[ \t]*:.*?\n|(?:#[^\n]*\n)+[\w-]+[ \t]*:[^\n]*\n(?:(?:[\w-]+[ \t]*:|[#\- \t])[^\n]*\n)*?)"
+    r"(?:---|\.\.\.)[ \t]*(?:\n|$)",
+    re.S,
+)
 #: Characters of front matter at the most; a rule at the top of a text begins none.
 _MAX_FRONT_MATTER: Final = 10_000
 

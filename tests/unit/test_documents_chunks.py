@@ -114,6 +114,20 @@ def test_front_matter_is_metadata(tmp_path: Path) -> None:
     assert document.chunks[0].text == "# Heading\n\nText."
 
 
+def test_front_matter_may_begin_with_a_comment(tmp_path: Path) -> None:
+    matter = "---\n# how this is\n# published\ntitle: 'From: the matter'\ntags:\n  - x\n- y\n# and who\nby: me\n---\n"
+    document = of(tmp_path / "a.md", f"{matter}# Heading\n\nText.")
+    assert document.title == "From: the matter"
+    assert document.chunks[0].text == "# Heading\n\nText."
+
+
+@pytest.mark.parametrize(
+    "text", ["---\n# Head\n\nNote: text.\n\n---\n\nMore.", "---\n# Head\nNote: a text\ngoes on.\n---\nMore."]
+)
+def test_a_heading_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> None:
+    assert "Note: " in "".join(chunk.text for chunk in of(tmp_path / "a.md", text).chunks)
+
+
 def test_images_inside_markdown_leave_their_description(tmp_path: Path) -> None:
     image = base64.b64encode(bytes(range(256)) * 4000).decode()
     lines = "\n".join(textwrap.wrap(image[:2000], 76))
