@@ -142,4 +142,4 @@ def test_a_name_that_is_not_utf8_has_an_id_and_a_source_that_a_store_can_keep(tm
 def test_importing_the_module_loads_neither_kreuzberg_nor_the_splitter_nor_celery() -> None:
     code = "import sys, smart_rag_tasks.documents; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"kreuzberg", "semantic_text_splitter", "celery", "html.parser"} & set(loaded)
+    assert not {"kreuzberg", "pypdfium2", "semantic_text_splitter", "celery", "html.parser"} & set(loaded)
