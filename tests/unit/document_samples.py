@@ -87,11 +87,11 @@ def _numbered(objects: Sequence[bytes]) -> bytes:
     )
 
 
-def archive(path: Path, members: Mapping[str, str]) -> Path:
+def archive(path: Path, members: Mapping[str, str | bytes]) -> Path:
     """A ZIP archive with these members."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, text in members.items():
-            packed.writestr(name, text)
+        for name, content in members.items():
+            packed.writestr(name, content)
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import docx as python_docx
 import pytest
-from document_samples import docx, epub, paragraph, parse, pdf, pptx, renamed, shape, write
+from document_samples import archive, docx, epub, paragraph, parse, pdf, pptx, renamed, shape, write
 
 from smart_rag_tasks.documents import find_files
 from smart_rag_tasks.documents.convert.flow import flow
@@ -394,6 +395,97 @@ def test_a_docx_is_read_whatever_its_parts_are_called(tmp_path: Path) -> None:
     usual = docx(tmp_path / "a.docx", body, f'<w:footnote w:id="2">{paragraph("The note.")}</w:footnote>')
     other = renamed(usual, {"document.xml": "document2.xml", "footnotes.xml": "notes.xml"})
     assert text_of(parse(other)) == text_of(parse(usual))
+
+
+_NAMESPACES = (
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    ' xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing"'
+    ' xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:v="urn:schemas-microsoft-com:vml"'
+    ' xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape"'
+)
+
+
+def drawn_box(content: str) -> str:
+    """A text box in DrawingML."""
+    box = f"<wps:wsp><wps:txbx><w:txbxContent>{content}</w:txbxContent></wps:txbx></wps:wsp>"
+    place = '<wp:positionH><wp:posOffset>7</wp:posOffset></wp:positionH><wp:docPr id="1" name="Box 1"/>'
+    graphic = f"<a:graphic><a:graphicData>{box}</a:graphicData></a:graphic>"
+    return f"<w:drawing {_NAMESPACES}><wp:anchor>{place}{graphic}</wp:anchor></w:drawing>"
+
+
+def vml_box(content: str) -> str:
+    """A text box as Word 2007 writes it."""
+    box = f"<v:shape><v:textbox><w:txbxContent>{content}</w:txbxContent></v:textbox></v:shape>"
+    return f"<w:pict {_NAMESPACES}>{box}</w:pict>"
+
+
+def alternatives(choice: str, fallback: str) -> str:
+    """What newer programs read, and what older ones do."""
+    choice = f'<mc:Choice Requires="wps">{choice}</mc:Choice>'
+    return f"<mc:AlternateContent {_NAMESPACES}>{choice}<mc:Fallback>{fallback}</mc:Fallback></mc:AlternateContent>"
+
+
+def box_in_both_forms(content: str) -> str:
+    """A text box as Word writes it today."""
+    return alternatives(drawn_box(content), vml_box(content))
+
+
+BOXES = pytest.mark.parametrize("box", [drawn_box, vml_box, box_in_both_forms])
+
+
+def anchored(box: str, style: str = "") -> str:
+    """A paragraph with a box in the middle of it."""
+    return paragraph("Own text", style).replace("</w:p>", f"<w:r>{box}</w:r><w:r><w:t> goes on.</w:t></w:r></w:p>")
+
+
+@BOXES
+@pytest.mark.parametrize("style", ["", "Heading2"])
+def test_a_text_box_follows_the_paragraph_that_it_is_anchored_in(
+    tmp_path: Path, box: Callable[[str], str], style: str
+) -> None:
+    body = paragraph("Top", "Heading1") + anchored(box(paragraph("In the box.")), style) + paragraph("After.")
+    text = text_of(parse(docx(tmp_path / "a.docx", body)))
+    heading = "### " if style else ""
+    assert text == f"## Top\n\n{heading}Own text goes on.\n\nIn the box.\n\nAfter."
+
+
+@BOXES
+def test_boxes_in_cells_and_in_boxes_lose_and_double_nothing(tmp_path: Path, box: Callable[[str], str]) -> None:
+    inner = anchored(box(paragraph("Innermost.")))
+    cells = [anchored(box(paragraph("One.") + inner) + box(paragraph("Two."))), paragraph("Next cell.")]
+    body = f"<w:tbl><w:tr>{''.join(f'<w:tc>{cell}</w:tc>' for cell in cells)}</w:tr></w:tbl>{paragraph('After.')}"
+    text = text_of(parse(docx(tmp_path / "a.docx", body)))
+    assert words(text) == words("Own text goes on. One. Own text goes on. Innermost. Two. Next cell. After.")
+
+
+def test_of_two_alternatives_the_one_with_text_is_read(tmp_path: Path) -> None:
+    emoji = alternatives('<wps:symEx wps:char="1F60A"/>', "<w:t>😊</w:t>")  # as Word writes an emoji
+    assert text_of(parse(docx(tmp_path / "a.docx", anchored(emoji)))) == "Own text😊 goes on."
+
+
+def test_text_that_was_moved_is_read_where_it_is_now(tmp_path: Path) -> None:
+    run = '<w:r><w:t xml:space="preserve">{} </w:t></w:r>'
+    body = (
+        f"<w:p><w:ins>{run.format('Inserted,')}</w:ins><w:moveFrom>{run.format('moved')}</w:moveFrom>"
+        f"<w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>{run.format('kept.')}</w:p>"
+        f"<w:p><w:moveTo>{run.format('moved')}</w:moveTo>{run.format('here.')}</w:p>"
+    )
+    assert text_of(parse(docx(tmp_path / "a.docx", body))).split() == ["Inserted,", "kept.", "moved", "here."]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "namespace", ["schemas.openxmlformats.org/wordprocessingml/2006/main", "purl.oclc.org/ooxml/wordprocessingml/main"]
+)
+def test_a_docx_is_read_whatever_the_form_of_its_xml(tmp_path: Path, encoding: str, namespace: str) -> None:
+    body = paragraph("Q&amp;A", "Heading1") + "<w:p><w:r><w:t>left</w:t><w:tab/><w:t><![CDATA[<文>]]></w:t></w:r></w:p>"
+    xml = f'<w:document xmlns:w="http://{namespace}"><w:body>{body}</w:body></w:document>'
+    xml = xml.replace("xmlns:w", "xmlns:ns0").replace("w:", "ns0:")  # as ElementTree writes it
+    path = docx(tmp_path / "a.docx", "")
+    with zipfile.ZipFile(path) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    members["word/document.xml"] = f'<?xml version="1.0" encoding="{encoding}"?>{xml}'.encode(encoding)
+    assert text_of(parse(archive(path, members))) == "## Q&A\n\nleft <文>"
 
 
 # -- PPTX

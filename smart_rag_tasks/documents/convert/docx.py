@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import kreuzberg as library
@@ -10,14 +9,15 @@ import kreuzberg as library
 from ..converted import Converted
 from .archive import Archive, pack
 from .kreuzberg import extract, title_of
+from .office_xml import OfficeXml
 from .package import main_part, relations
-from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 #: kreuzberg 4.10 drops these elements, which join two words when they go. A tab with attributes is only a tab stop.
-_SPACE: Final = re.compile(r"<w:(?:tab\s*|ptab[^>]*|cr\s*)/>")
-_HYPHEN: Final = re.compile(r"<w:noBreakHyphen\s*/>")
+_SPACES: Final = frozenset({"w:ptab", "w:cr"})
+#: Text that is not there any more: deleted, or moved to where it is a ``w:moveTo``.
+_GONE: Final = frozenset({"w:del", "w:moveFrom"})
 #: Parts that kreuzberg finds by their usual names only.
 _KINDS: Final = ("styles", "numbering", "footnotes", "endnotes")
 
@@ -25,7 +25,7 @@ _KINDS: Final = ("styles", "numbering", "footnotes", "endnotes")
 def convert_docx(data: bytes, max_bytes: int) -> Converted:
     """The body, tables, text boxes, footnotes and endnotes; a DOCX has no fixed pages."""
     archive = Archive(data, max_bytes)
-    parts = {usual: _spelt_out(archive.text(name)) for usual, name in _parts(archive).items()}
+    parts = {usual: _Word().rewritten(archive.read(name)) for usual, name in _parts(archive).items()}
     result = extract(
         pack(archive.texts() | parts),
         _MIME,
@@ -44,6 +44,52 @@ def _parts(archive: Archive) -> dict[str, str]:
     return {"word/document.xml": main} | {f"word/{kind}.xml": related[kind] for kind in _KINDS if kind in related}
 
 
-def _spelt_out(xml: str) -> str:
-    xml = _SPACE.sub('<w:t xml:space="preserve"> </w:t>', xml)
-    return hidden_in(_HYPHEN.sub("<w:t>-</w:t>", xml))
+class _Box(str):
+    """The content of a text box."""
+
+
+class _Word(OfficeXml):
+    """Puts what kreuzberg 4.10 loses in another way, and leaves out what Word does not show.
+
+    Of a paragraph that a text box is anchored in kreuzberg gives the box alone, so the box's paragraphs are put
+    after it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Where in ``out`` each open paragraph begins.
+        self._paragraphs: list[int] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        text = _text_for(name, attributes)
+        if text is not None:
+            self.skip()
+            self.put(text)
+        elif name == "w:txbxContent":
+            self.begin_apart()
+        else:
+            super().start(name, attributes)
+            if name == "w:p":
+                self._paragraphs.append(len(self.out))
+
+    def end(self, name: str) -> None:
+        if name == "w:txbxContent":
+            box = _Box("".join(self.end_apart()))
+            self.out.append(box)
+            return
+        super().end(name)
+        if name == "w:p":
+            begin = self._paragraphs.pop()
+            boxes = [each for each in self.out[begin:] if isinstance(each, _Box)]
+            if boxes:
+                self.out[begin:] = [each for each in self.out[begin:] if not isinstance(each, _Box)]
+                self.out += map(str, boxes)
+
+
+def _text_for(name: str, attributes: dict[str, str]) -> str | None:
+    """What is written in an element's place; None where it stays."""
+    if name in _GONE:
+        return ""
+    if name in _SPACES or (name == "w:tab" and not attributes):
+        return " "
+    return "-" if name == "w:noBreakHyphen" else None
