@@ -174,6 +174,26 @@ def shape(text: str, kind: str = "") -> str:
     )
 
 
+def slide_table(rows: Sequence[Sequence[str]]) -> str:
+    """A table of a slide."""
+    cell = "<a:tc><a:txBody><a:bodyPr/><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>"
+    lines = "".join(f"<a:tr>{''.join(cell.format(text) for text in row)}</a:tr>" for row in rows)
+    return (
+        '<p:graphicFrame><p:nvGraphicFramePr><p:cNvPr id="3" name="t"/><p:cNvGraphicFramePr/><p:nvPr/>'
+        "</p:nvGraphicFramePr><a:graphic>"
+        '<a:graphicData uri="http://schemas.openxmlformats.org/drawingml/2006/table">'
+        f"<a:tbl>{lines}</a:tbl></a:graphicData></a:graphic></p:graphicFrame>"
+    )
+
+
+def picture(description: str) -> str:
+    """A picture of a slide."""
+    return (
+        f'<p:pic><p:nvPicPr><p:cNvPr id="4" name="Picture 1" descr="{description}"/><p:cNvPicPr/><p:nvPr/></p:nvPicPr>'
+        '<p:blipFill><a:blip r:embed="i1"/></p:blipFill><p:spPr/></p:pic>'
+    )
+
+
 def pptx(
     path: Path, slides: Sequence[str], notes: Mapping[int, str] | None = None, *, order: Sequence[int] = ()
 ) -> Path:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from document_samples import PROTECTED_PDF, archive, docx, epub, paragraph, parse, pdf, pptx, shape, write
+from document_samples import PROTECTED_PDF, archive, docx, epub, paragraph, parse, pdf, picture, pptx, shape, write
 
 from smart_rag_tasks import errors
 from smart_rag_tasks.documents import isolation
@@ -178,6 +178,11 @@ def test_a_malformed_epub(tmp_path: Path, members: dict[str, str]) -> None:
 
 def test_an_image_without_text_is_called_a_scan(tmp_path: Path) -> None:
     refused(write(tmp_path / "a.pdf", pdf([[]])), EmptyDocument, "run text recognition (OCR)")
+
+
+@pytest.mark.parametrize("shapes", ["", picture(""), picture("image1.png"), shape(" ")])
+def test_a_presentation_without_text(tmp_path: Path, shapes: str) -> None:
+    refused(pptx(tmp_path / "a.pptx", [shapes, shapes]), EmptyDocument, "holds no text")
 
 
 # -- protected

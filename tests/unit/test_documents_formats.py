@@ -12,7 +12,20 @@ from pathlib import Path
 
 import docx as python_docx
 import pytest
-from document_samples import archive, docx, epub, paragraph, parse, pdf, pptx, renamed, shape, write
+from document_samples import (
+    archive,
+    docx,
+    epub,
+    paragraph,
+    parse,
+    pdf,
+    picture,
+    pptx,
+    renamed,
+    shape,
+    slide_table,
+    write,
+)
 
 from smart_rag_tasks.documents import find_files
 from smart_rag_tasks.documents.convert.flow import flow
@@ -513,6 +526,38 @@ def test_slides_come_in_the_order_in_which_they_are_shown(tmp_path: Path) -> Non
         (1, "## Third\n\nText.\n\nSpoken third."),
         (2, "## First\n\nText.\n\nSpoken first."),
     ]
+
+
+def test_no_word_of_a_slide_is_doubled(tmp_path: Path) -> None:
+    look = '<a:r><a:rPr b="1" i="1" u="sng" strike="sngStrike"/><a:t> stressed </a:t></a:r>'
+    text = shape("Plain and").replace("</a:p>", f"{look}<a:r><a:t>plain.</a:t></a:r></a:p>")
+    table = slide_table([["Key", "Value"], ["one|1", "R&amp;D"]])
+    document = parse(pptx(tmp_path / "a.pptx", [shape("Top", "title") + text + table], {1: "Top"}))
+    assert text_of(document) == (
+        "## Top\n\nPlain and stressed plain.\n\n| Key | Value |\n| --- | --- |\n| one|1 | R&D |\n\nTop"
+    )
+
+
+def test_shapes_for_newer_programs_are_read_once(tmp_path: Path) -> None:
+    shapes = alternatives(shape("Newer."), shape("Older."))
+    assert text_of(parse(pptx(tmp_path / "a.pptx", [shapes + shape("All.")]))) == "## Newer.\n\nAll."
+
+
+def test_a_described_picture_is_text_and_its_file_name_is_not(tmp_path: Path) -> None:
+    slides = [shape("Top", "title") + picture("image 1.PNG") + picture("A bridge at night")]
+    assert text_of(parse(pptx(tmp_path / "a.pptx", slides))) == "## Top\n\n![A bridge at night]()"
+
+
+def test_a_strict_open_xml_presentation_is_read(tmp_path: Path) -> None:
+    path = pptx(tmp_path / "a.pptx", [shape("Top", "title") + shape("Text.")], {1: "Spoken."})
+    strict = renamed(
+        path,
+        {
+            f"http://schemas.openxmlformats.org/{part}/2006/": f"http://purl.oclc.org/ooxml/{part}/"
+            for part in ("officeDocument", "presentationml", "drawingml")
+        },
+    )
+    assert text_of(parse(strict)) == "## Top\n\nText.\n\nSpoken."
 
 
 # -- EPUB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from typing import Final
 
 import kreuzberg as library
@@ -10,8 +11,8 @@ import kreuzberg as library
 from ..converted import Converted
 from .archive import Archive, local_name, pack
 from .kreuzberg import extract, title_of, unescaped
+from .office_xml import OfficeXml
 from .package import main_part, relations, relations_part
-from .stand_ins import hidden_in
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
@@ -20,26 +21,48 @@ _MARK: Final = "\n\n\U0001fffe{page_num}\U0001ffff\n\n"
 #: Folders whose parts get other names.
 _RENAMED: Final = ("ppt/slides/", "ppt/notesSlides/")
 _SLIDE: Final = re.compile("\U0001fffe(\\d+)\U0001ffff")
+#: What kreuzberg writes before speaker notes. A colon of the slide's own is stood in for.
+_NOTES: Final = "Notes:"
+#: Lines without text: what kreuzberg writes for no text at all, and images without a description; programs give
+#: them their file's name as one.
+_NO_TEXT: Final = re.compile(
+    r"^(?:-----|!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\]\([^)\n]*\))$\n*", re.M | re.I
+)
+_LOOKS: Final = frozenset({"b", "i", "u", "strike"})
+_MARKUP: Final = re.compile(f"[\\s{re.escape(string.punctuation)}]+")
+
+
+class _Slide(OfficeXml):
+    """Without bold, italics, underlines: kreuzberg 4.10 tears their marks around spaces, and writes tags for some."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "a:rPr":
+            attributes = {key: value for key, value in attributes.items() if key not in _LOOKS}
+        super().start(name, attributes)
 
 
 def convert_pptx(data: bytes, max_bytes: int) -> Converted:
     """Titles, text, tables and speaker notes, slide by slide."""
     archive = Archive(data, max_bytes)
     packed = pack(_by_place(archive))
-    title = ""
-    slides: dict[int, str] = {}
     # Markdown has the titles as headings, plain text the speaker notes as well.
-    for form in ("markdown", "plain"):
-        result = extract(
-            packed,
-            _MIME,
-            output_format=form,
-            pages=library.PageConfig(extract_pages=True, insert_page_markers=True, marker_format=_MARK),
-        )
-        title = title_of(result.metadata)
-        for number, text in _by_slide(result.content):
-            slides[number] = with_missing_lines(slides.get(number, ""), text) if form == "plain" else unescaped(text)
-    return _joined(slides, title)
+    markdown, title = _slides_as("markdown", packed)
+    plain, _ = _slides_as("plain", packed)
+    numbers = sorted(markdown.keys() | plain.keys())
+    return _joined({number: _together(markdown.get(number, ""), plain.get(number, "")) for number in numbers}, title)
+
+
+def _slides_as(form: str, packed: bytes) -> tuple[dict[int, str], str]:
+    """(each slide's text by its number, the presentation's title)."""
+    result = extract(
+        packed,
+        _MIME,
+        output_format=form,
+        pages=library.PageConfig(extract_pages=True, insert_page_markers=True, marker_format=_MARK),
+    )
+    parts = _SLIDE.split(result.content)
+    slides = {int(number): text.strip() for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return slides, title_of(result.metadata)
 
 
 def _by_place(archive: Archive) -> dict[str, bytes | str]:
@@ -48,10 +71,10 @@ def _by_place(archive: Archive) -> dict[str, bytes | str]:
     parts = {name: content for name, content in archive.texts().items() if not name.startswith(_RENAMED)}
     parts.pop(relations_part(main), None)
     for place, slide in enumerate(_slides(archive, main), 1):
-        parts[f"ppt/slides/slide{place}.xml"] = hidden_in(archive.text(slide))
+        parts[f"ppt/slides/slide{place}.xml"] = _Slide().rewritten(archive.read(slide))
         for relation in relations(archive, slide):
             if relation.kind == "notesSlide":
-                parts[f"ppt/notesSlides/notesSlide{place}.xml"] = hidden_in(archive.text(relation.target))
+                parts[f"ppt/notesSlides/notesSlide{place}.xml"] = _Slide().rewritten(archive.read(relation.target))
     return parts
 
 
@@ -62,21 +85,23 @@ def _slides(archive: Archive, main: str) -> list[str]:
     return [targets.get(id_, "") for each in listed for name, id_ in each.items() if name.endswith("}id")]
 
 
-def _by_slide(content: str) -> list[tuple[int, str]]:
-    parts = _SLIDE.split(content)
-    return [(int(number), text.strip()) for number, text in zip(parts[1::2], parts[2::2], strict=True)]
+def _together(markdown: str, plain: str) -> str:
+    """A slide's Markdown, what only its plain text has, and its notes."""
+    markdown = _NO_TEXT.sub("", unescaped(markdown)).strip()
+    shown, _, notes = plain.partition(_NOTES)
+    known = _bare(markdown)
+    missing = (line for line in shown.splitlines() if _bare(line) not in known)
+    return "\n\n".join(filter(None, (markdown, *missing, notes.strip())))
 
 
-def with_missing_lines(text: str, full: str) -> str:
-    """``text`` and after it the lines of ``full`` that are not in it, the label of the notes apart."""
-    known = "".join(text.split())
-    missing = [line for line in full.splitlines() if "".join(line.split()) not in known and line != "Notes:"]
-    return "\n\n".join([text, *missing]) if missing else text
+def _bare(text: str) -> str:
+    """The text without spaces and marks; its own punctuation is stood in for."""
+    return _MARKUP.sub("", text)
 
 
 def _joined(slides: dict[int, str], title: str) -> Converted:
     text, pages = "", []
-    for number, slide in sorted(slides.items()):
+    for number, slide in slides.items():
         if slide:
             text += "\n\n" if text else ""
             pages.append((len(text), number))

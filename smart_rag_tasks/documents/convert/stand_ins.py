@@ -6,10 +6,8 @@ its own. Afterwards all Markdown there is marks structure, so headings are found
 
 from __future__ import annotations
 
-import re
 import string
 from dataclasses import replace
-from html import unescape
 from typing import Final
 
 from ..converted import Converted
@@ -18,8 +16,6 @@ from ..headings import with_headings
 #: The 32 characters that Markdown may give a meaning (CommonMark 2.4), and as many noncharacters, which no text
 #: has (Unicode 23.7).
 _STAND_INS: Final = tuple(zip(string.punctuation, map(chr, range(0xFDD0, 0xFDF0)), strict=True))
-#: Text of Office XML: ``<w:t>``, ``<a:t>``, ``<m:t>``.
-_OFFICE_TEXT: Final = re.compile(r"(<\w+:t(?:\s[^>]*)?>)([^<]*)")
 
 
 def hidden(text: str) -> str:
@@ -28,11 +24,6 @@ def hidden(text: str) -> str:
     for char, stand_in in _STAND_INS:
         text = text.replace(char, stand_in)
     return text
-
-
-def hidden_in(xml: str) -> str:
-    """Office XML with the punctuation of its text stood in for, entities and character references included."""
-    return _OFFICE_TEXT.sub(lambda match: match[1] + hidden(unescape(match[2])), xml)
 
 
 def shown(converted: Converted) -> Converted:
