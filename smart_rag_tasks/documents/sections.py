@@ -11,7 +11,7 @@ from .converted import Converted, Heading
 #: Below every heading's level: the edge of a page that stands for itself.
 _EDGE: Final = -1
 #: Characters before the first heading that are a section of their own.
-_MIN_PREAMBLE: Final = 80
+MIN_PREAMBLE: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +46,5 @@ def _ends_here(text: str, start: int, body: int, mark: Heading) -> bool:
     """Whether the section from ``start``, whose text begins at ``body``, ends at the mark."""
     if mark.level == _EDGE:
         return mark.start > start
-    least = _MIN_PREAMBLE if body == 0 else 1
+    least = MIN_PREAMBLE if body == 0 else 1
     return len(text[body : mark.start].strip()) >= least

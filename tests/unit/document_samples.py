@@ -104,7 +104,7 @@ def renamed(path: Path, names: Mapping[str, str]) -> Path:
     return archive(path.with_stem("renamed"), members)
 
 
-def epub(path: Path, chapters: Mapping[str, str], title: str = "A Book", **extra: str) -> Path:
+def epub(path: Path, chapters: Mapping[str, str], title: str = "A Book", **extra: str | bytes) -> Path:
     """A book with chapters (name in the archive: body), in this order."""
     names = list(chapters)
     items = "".join(
@@ -128,6 +128,17 @@ def epub(path: Path, chapters: Mapping[str, str], title: str = "A Book", **extra
         | {f"OEBPS/{name}": page.format(body) for name, body in chapters.items()}
         | extra,
     )
+
+
+def with_package(path: Path, *changes: tuple[str, str]) -> Path:
+    """The same book with changes (old, new) in its package document alone."""
+    with zipfile.ZipFile(path) as packed:
+        members: dict[str, str | bytes] = {name: packed.read(name) for name in packed.namelist()}
+    package = bytes(members["OEBPS/book.opf"]).decode()
+    for old, new in changes:
+        assert old in package
+        package = package.replace(old, new)
+    return archive(path, members | {"OEBPS/book.opf": package})
 
 
 _WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'

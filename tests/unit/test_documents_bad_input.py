@@ -12,7 +12,20 @@ import time
 from pathlib import Path
 
 import pytest
-from document_samples import PROTECTED_PDF, archive, docx, epub, paragraph, parse, pdf, picture, pptx, shape, write
+from document_samples import (
+    PROTECTED_PDF,
+    archive,
+    docx,
+    epub,
+    paragraph,
+    parse,
+    pdf,
+    picture,
+    pptx,
+    shape,
+    with_package,
+    write,
+)
 
 from smart_rag_tasks import errors
 from smart_rag_tasks.documents import isolation
@@ -180,6 +193,16 @@ def test_an_image_without_text_is_called_a_scan(tmp_path: Path) -> None:
     refused(write(tmp_path / "a.pdf", pdf([[]])), EmptyDocument, "run text recognition (OCR)")
 
 
+def test_a_book_that_lacks_a_chapter(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"1.xhtml": "<p>One.</p>", "2.xhtml": "<p>Two.</p>"})
+    refused(with_package(path, ("2.xhtml", "3.xhtml")), UnreadableDocument, "lacks a chapter that it lists")
+
+
+def test_a_book_with_a_chapter_that_is_no_text(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"a.xhtml": ""}, **{"OEBPS/a.xhtml": random.Random(4).randbytes(500)})
+    refused(path, UnreadableDocument, "has a chapter that is not text")
+
+
 @pytest.mark.parametrize("shapes", ["", picture(""), picture("image1.png"), shape(" ")])
 def test_a_presentation_without_text(tmp_path: Path, shapes: str) -> None:
     refused(pptx(tmp_path / "a.pptx", [shapes, shapes]), EmptyDocument, "holds no text")
@@ -207,6 +230,13 @@ def test_a_book_with_drm(tmp_path: Path) -> None:
     listed = '<encryption><CipherReference URI="OEBPS/a.xhtml"/></encryption>'
     path = epub(tmp_path / "a.epub", {"a.xhtml": "<p>x</p>"}, **{"META-INF/encryption.xml": listed})
     refused(path, ProtectedDocument, "DRM")
+
+
+def test_a_book_with_rights_whose_text_is_no_text(tmp_path: Path) -> None:
+    sealed = {"META-INF/rights.xml": "<rights/>", "OEBPS/a.xhtml": bytes(range(256)) * 20}
+    refused(epub(tmp_path / "a.epub", {"a.xhtml": ""}, **sealed), ProtectedDocument, "DRM")
+    clear = epub(tmp_path / "b.epub", {"a.xhtml": "<p>Text.</p>"}, **{"META-INF/rights.xml": "<rights/>"})
+    assert parse(clear).chunks[0].text == "Text."
 
 
 # -- text without words

@@ -24,6 +24,7 @@ from document_samples import (
     renamed,
     shape,
     slide_table,
+    with_package,
     write,
 )
 
@@ -575,3 +576,62 @@ def test_chapters_come_in_reading_order_whatever_their_names(tmp_path: Path) -> 
         ("二",): "# 二\n\n第二章的字。",
         ("二", "Sub"): "## Sub\n\nText.",
     }
+
+
+def test_chapters_are_found_by_names_that_differ_in_case_and_by_absolute_ones(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"Chapter1.xhtml": "<h1>1</h1><p>One.</p>", "É.xhtml": "<h1>2</h1><p>Two.</p>"})
+    with_package(path, ("Chapter1.xhtml", "/OEBPS/chapter1.XHTML"), ("É", "E\u0301"))
+    assert text_of(parse(path)) == "# 1\n\nOne.\n\n# 2\n\nTwo."
+
+
+def test_a_chapter_that_the_spine_lists_twice_is_read_once(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"1.xhtml": "<p>One.</p>", "2.xhtml": "<p>Two.</p>"})
+    again = '<itemref idref="c0"/><itemref idref="c1"/>'
+    assert text_of(parse(with_package(path, (again, again * 2)))) == "One.\n\nTwo."
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/xml", "application/x-dtbook+xml", "text/plain", ""])
+def test_a_chapter_is_read_whatever_it_is_called(tmp_path: Path, kind: str) -> None:
+    path = epub(tmp_path / "a.epub", {"1.xhtml": "<p>One.</p>", "2.xml": "<p>Two.</p>"})
+    assert text_of(parse(with_package(path, ("application/xhtml+xml", kind)))) == "One.\n\nTwo."
+
+
+def test_of_a_picture_in_the_reading_order_the_text_in_its_place_is_read(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"1.png": "\x89PNG", "2.svg": "<svg/>", "3.xhtml": "<p>Three.</p>"})
+    kind = "application/xhtml+xml"
+    changes = [(f'1.png" media-type="{kind}"', '1.png" media-type="image/png" fallback="c2"')]
+    changes += [(f'2.svg" media-type="{kind}"', '2.svg" media-type="image/svg+xml" fallback="c1"')]
+    changes += [('<itemref idref="c2"/>', "")]
+    assert text_of(parse(with_package(path, *changes))) == "Three."
+
+
+def test_a_chapter_without_a_heading_is_a_section_of_its_own(tmp_path: Path) -> None:
+    text = "Text of a chapter that has no heading, and is longer than a line or two. " * 2
+    bodies = ["<h1>Rivers</h1><p>Text.</p>", f"<p>{text}</p>", f"<p>{text}</p><h2>Deserts</h2><p>Text.</p>"]
+    bodies += ["<h1>Part</h1>", f"<p>{text}</p>", "<p>A motto.</p><h2>Seas</h2><p>Text.</p>", "<p>The end.</p>"]
+    chunks = parse(epub(tmp_path / "a.epub", {f"{n}.xhtml": body for n, body in enumerate(bodies)})).chunks
+    text = text.strip()
+    assert [(chunk.section_path, chunk.text) for chunk in chunks] == [
+        (("Rivers",), "# Rivers\n\nText."),
+        ((), text),
+        ((), text),
+        (("Deserts",), "## Deserts\n\nText."),
+        (("Part",), f"# Part\n\n{text}"),
+        (("Part", "Seas"), "A motto.\n\n## Seas\n\nText."),
+        ((), "The end."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [("windows-1251", "cp1251"), ("koi8-r", "koi8-r"), ("utf-16", "utf-16"), ("UTF-16", "utf-8")],
+)
+@pytest.mark.parametrize(
+    "write_page", [write, lambda path, page: epub(path, {"a.xhtml": ""}, **{"OEBPS/a.xhtml": page})]
+)
+def test_the_encoding_of_an_xml_declaration_is_obeyed(
+    tmp_path: Path, declared: str, encoding: str, write_page: Callable[[Path, bytes], Path]
+) -> None:
+    page = f'<?xml version="1.0" encoding="{declared}"?><html><body><p>Привет, мир!.</p></body></html>'
+    path = tmp_path / ("a.xhtml" if write_page is write else "a.epub")
+    assert text_of(parse(write_page(path, page.encode(encoding)))) == "Привет, мир!."

@@ -225,11 +225,18 @@ def markdown_of(html: str) -> tuple[str, str]:
     return unescaped(markdown), title
 
 
-def convert_html(data: bytes, max_bytes: int) -> Converted:
-    """A page, decoded by its byte order mark, its own declaration, or its bytes."""
+def declared_encoding(data: bytes) -> str:
+    """The encoding that a page names in its XML declaration or in a ``meta`` tag, "" when it names none."""
     head = data[:2048].decode("ascii", "replace")
     declared = re.search(
         r"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?([\w-]{1,40})""", head, re.I
     )
-    text, title = markdown_of(decode(data, declared[1] if declared else ""))
+    name = declared[1].lower() if declared else ""
+    # A declaration that is found byte for byte is not in the UTF-16 or UTF-32 that it may name (WHATWG HTML, 13.2.3.2).
+    return "utf-8" if name.startswith(("utf-16", "utf-32")) else name
+
+
+def convert_html(data: bytes, max_bytes: int) -> Converted:
+    """A page, decoded by its byte order mark, its own declaration, or its bytes."""
+    text, title = markdown_of(decode(data, declared_encoding(data)))
     return Converted(text, "markdown", title)
