@@ -477,6 +477,34 @@ def test_of_two_alternatives_the_one_with_text_is_read(tmp_path: Path) -> None:
     assert text_of(parse(docx(tmp_path / "a.docx", anchored(emoji)))) == "Own text😊 goes on."
 
 
+@pytest.mark.parametrize(
+    ("font", "code", "shown"),
+    [
+        ("Symbol", "F061", "α"),
+        ("Symbol", "57", "Ω"),
+        ("Symbol", "F0B3", "≥"),
+        ("Symbol", "F0E5", "∑"),
+        ("Symbol", "F02D", "−"),
+        ("Symbol", "F031", "1"),
+        ("Wingdings", "F0E0", "→"),
+        ("Wingdings", "F0F3", "⇔"),
+        ("Wingdings", "F0FC", "✓"),
+        ("Wingdings", "F0FE", "☑"),
+        ("Wingdings 2", "F052", "☑"),
+        ("Segoe UI Symbol", "2714", "✔"),
+        ("Wingdings 3", "F041", " "),
+        ("Symbol", "F000", " "),
+        ("Arial", "0007", " "),
+        ("Arial", "D800", " "),
+        ("Arial", "FFFFFFFFFFFFFFFFF", " "),
+        ("Arial", "", " "),
+    ],
+)
+def test_symbols_of_a_docx_are_characters(tmp_path: Path, font: str, code: str, shown: str) -> None:
+    symbol = f'<w:sym w:font="{font}" w:char="{code}"/>'
+    assert text_of(parse(docx(tmp_path / "a.docx", anchored(symbol)))) == f"Own text{shown} goes on."
+
+
 def test_text_that_was_moved_is_read_where_it_is_now(tmp_path: Path) -> None:
     run = '<w:r><w:t xml:space="preserve">{} </w:t></w:r>'
     body = (

@@ -11,6 +11,7 @@ from .archive import Archive, pack
 from .kreuzberg import extract, title_of
 from .office_xml import OfficeXml
 from .package import main_part, relations
+from .symbols import character
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
@@ -92,4 +93,6 @@ def _text_for(name: str, attributes: dict[str, str]) -> str | None:
         return ""
     if name in _SPACES or (name == "w:tab" and not attributes):
         return " "
+    if name == "w:sym":
+        return character(attributes.get("w:font", ""), attributes.get("w:char", ""))
     return "-" if name == "w:noBreakHyphen" else None
