@@ -142,6 +142,11 @@ def with_package(path: Path, *changes: tuple[str, str]) -> Path:
 
 
 _WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+_PICTURE = (
+    'xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing"'
+    ' xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    ' xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+)
 _RELATIONS = 'xmlns="http://schemas.openxmlformats.org/package/2006/relationships"'
 _TYPES = 'xmlns="http://schemas.openxmlformats.org/package/2006/content-types"'
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -151,6 +156,13 @@ def paragraph(text: str, style: str = "") -> str:
     """A Word paragraph; the text is XML."""
     properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
     return f'<w:p>{properties}<w:r><w:t xml:space="preserve">{text}</w:t></w:r></w:p>'
+
+
+def word_picture(description: str) -> str:
+    """A run with a picture."""
+    named = f'<wp:docPr id="1" name="Picture 1" descr="{description}"/>'
+    graphic = '<a:graphic><a:graphicData><a:pic><a:blip r:embed="i1"/></a:pic></a:graphicData></a:graphic>'
+    return f"<w:r><w:drawing {_PICTURE}><wp:inline>{named}{graphic}</wp:inline></w:drawing></w:r>"
 
 
 def docx(path: Path, body: str, footnotes: str = "") -> Path:

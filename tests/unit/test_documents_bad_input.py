@@ -24,6 +24,7 @@ from document_samples import (
     pptx,
     shape,
     with_package,
+    word_picture,
     write,
 )
 
@@ -206,6 +207,11 @@ def test_a_book_with_a_chapter_that_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shapes", ["", picture(""), picture("image1.png"), shape(" ")])
 def test_a_presentation_without_text(tmp_path: Path, shapes: str) -> None:
     refused(pptx(tmp_path / "a.pptx", [shapes, shapes]), EmptyDocument, "holds no text")
+
+
+@pytest.mark.parametrize("content", ["", word_picture(""), word_picture("scan.tif"), "<w:r><w:t> </w:t></w:r>"])
+def test_a_word_document_without_text(tmp_path: Path, content: str) -> None:
+    refused(docx(tmp_path / "a.docx", f"<w:p>{content}</w:p>" * 2), EmptyDocument, "holds no text")
 
 
 # -- protected

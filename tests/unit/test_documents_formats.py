@@ -25,6 +25,7 @@ from document_samples import (
     shape,
     slide_table,
     with_package,
+    word_picture,
     write,
 )
 
@@ -503,6 +504,13 @@ def test_of_two_alternatives_the_one_with_text_is_read(tmp_path: Path) -> None:
 def test_symbols_of_a_docx_are_characters(tmp_path: Path, font: str, code: str, shown: str) -> None:
     symbol = f'<w:sym w:font="{font}" w:char="{code}"/>'
     assert text_of(parse(docx(tmp_path / "a.docx", anchored(symbol)))) == f"Own text{shown} goes on."
+
+
+def test_of_the_pictures_of_a_docx_the_described_are_text(tmp_path: Path) -> None:
+    drawn = [f"<w:p>{word_picture(each)}</w:p>" for each in ("", "a 1.jpeg", "A bridge")]
+    body = paragraph("Before.") + "".join(drawn) + paragraph("After.").replace("</w:p>", f"{word_picture('')}</w:p>")
+    text = text_of(parse(docx(tmp_path / "a.docx", body)))
+    assert text == "Before.\n\n![A bridge](image)\n\nAfter."
 
 
 def test_text_that_was_moved_is_read_where_it_is_now(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, pack
-from .kreuzberg import extract, title_of
+from .kreuzberg import extract, title_of, without_bare_images
 from .office_xml import OfficeXml
 from .package import main_part, relations
 from .symbols import character
@@ -35,7 +35,7 @@ def convert_docx(data: bytes, max_bytes: int) -> Converted:
     )
     # The pages' text has all notes and no backslashes; `content` loses a footnote that shares an endnote's number.
     text = "\n\n".join(page["content"] for page in result.pages or ()) or result.content
-    return Converted(text, "markdown", title_of(result.metadata))
+    return Converted(without_bare_images(text), "markdown", title_of(result.metadata))
 
 
 def _parts(archive: Archive) -> dict[str, str]:

@@ -20,6 +20,10 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 _HTML: Final[dict[str, Any]] = {"preprocessing": {"enabled": False}, "extract_metadata": False}
 
+#: An image without a description; programs give it its file's name as one.
+_IMAGE: Final = r"!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\]\([^)\n]*\)"
+_IMAGES: Final = re.compile(rf"^{_IMAGE}$\n*|{_IMAGE}", re.M | re.I)
+
 
 def extract(data: bytes, mime: str, **options: Any) -> Any:
     """kreuzberg's ExtractionResult; raises ProtectedDocument or UnreadableDocument."""
@@ -49,3 +53,8 @@ def title_of(metadata: dict[str, Any]) -> str:
 def unescaped(markdown: str) -> str:
     """Markdown without the backslashes that kreuzberg puts before punctuation, as before the ``|`` of inner tables."""
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)
+
+
+def without_bare_images(markdown: str) -> str:
+    """Markdown, with its own punctuation stood in for, without the images that have no description."""
+    return _IMAGES.sub("", markdown).strip()

@@ -10,7 +10,7 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, local_name, pack
-from .kreuzberg import extract, title_of, unescaped
+from .kreuzberg import extract, title_of, unescaped, without_bare_images
 from .office_xml import OfficeXml
 from .package import main_part, relations, relations_part
 
@@ -23,11 +23,8 @@ _RENAMED: Final = ("ppt/slides/", "ppt/notesSlides/")
 _SLIDE: Final = re.compile("\U0001fffe(\\d+)\U0001ffff")
 #: What kreuzberg writes before speaker notes. A colon of the slide's own is stood in for.
 _NOTES: Final = "Notes:"
-#: Lines without text: what kreuzberg writes for no text at all, and images without a description; programs give
-#: them their file's name as one.
-_NO_TEXT: Final = re.compile(
-    r"^(?:-----|!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\]\([^)\n]*\))$\n*", re.M | re.I
-)
+#: What kreuzberg writes for a presentation without text.
+_NO_TEXT: Final = re.compile(r"^-----$", re.M)
 _LOOKS: Final = frozenset({"b", "i", "u", "strike"})
 _MARKUP: Final = re.compile(f"[\\s{re.escape(string.punctuation)}]+")
 
@@ -87,7 +84,7 @@ def _slides(archive: Archive, main: str) -> list[str]:
 
 def _together(markdown: str, plain: str) -> str:
     """A slide's Markdown, what only its plain text has, and its notes."""
-    markdown = _NO_TEXT.sub("", unescaped(markdown)).strip()
+    markdown = without_bare_images(_NO_TEXT.sub("", unescaped(markdown)))
     shown, _, notes = plain.partition(_NOTES)
     known = _bare(markdown)
     missing = (line for line in shown.splitlines() if _bare(line) not in known)
