@@ -1,4 +1,7 @@
-"""What the workers say of themselves. All questions go out at once, and nobody waits longer than ``TIMEOUT``."""
+"""What our workers say of themselves. All questions go out at once, and nobody waits longer than ``TIMEOUT``.
+
+Workers of another application that shares the broker hear the same questions: who does not know our upkeep is left out.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any, Final
 from celery import Celery
 
 from ..models import Json
+from ..names import SWEEP
 from .broker import QUICK, Broker, open_broker
 
 #: Seconds that workers have to answer.
@@ -24,7 +28,7 @@ Replies = dict[str, Any]
 def ask(
     app: Celery, questions: Iterable[str], timeout: float = TIMEOUT, arguments: Mapping[str, Json] = _PLAIN
 ) -> dict[str, Replies]:
-    """The replies to several of Celery's `inspect` questions; {} for each when no worker answers.
+    """Our workers' replies to several of Celery's `inspect` questions; {} for each when none answers.
 
     Raises BrokerUnreachable. As soon as every worker that listens has answered, nobody waits any longer.
     """
@@ -33,11 +37,30 @@ def ask(
         listening = _listeners(app, broker)
     if listening == 0:
         return {question: {} for question in asked}
-    with ThreadPoolExecutor(len(asked)) as pool:
-        replies = pool.map(
-            lambda question: _ask_one(app, question, timeout, listening, arguments.get(question, {})), asked
-        )
-        return dict(zip(asked, replies, strict=True))
+    questions = {*asked, "registered"}
+    with ThreadPoolExecutor(len(questions)) as pool:
+        looks = {
+            question: pool.submit(_ask_one, app, question, timeout, listening, arguments.get(question, {}))
+            for question in questions
+        }
+    replies = {question: look.result() for question, look in looks.items()}
+    others = _others(replies["registered"])
+    return {
+        question: {worker: reply for worker, reply in replies[question].items() if worker not in others}
+        for question in asked
+    }
+
+
+def _others(registered: Replies) -> set[str]:
+    """Another application's workers; one that does not say what it knows is taken for ours.
+
+    What imports us to submit documents has most of our tasks in its registry, but not those of upkeep.
+    """
+    return {
+        worker
+        for worker, tasks in registered.items()
+        if not any(task.partition(" ")[0] == SWEEP for task in tasks or ())
+    }
 
 
 def _listeners(app: Celery, broker: Broker) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,6 +252,31 @@ def test_without_workers_every_answer_comes_in_time(quiet: Desk) -> None:
     failed = {check["name"] for check in health["checks"] if not check["ok"]}
     assert {"workers", "queues", "beat"} <= failed
     assert not failed & {"broker", "result backend", "disk", "redis memory"}
+
+
+@pytest.fixture
+def shop(quiet: Desk) -> Iterator[Desk]:
+    """No worker of ours, and one of another application that uses us."""
+    quiet.start("shop", "celery", "-A", "host_shop", "worker", "-n", "shop@%h", "-c", "1")
+    assert eventually(lambda: " ready." in quiet.text("shop")), quiet.text("shop")
+    yield quiet
+    quiet.stop("shop")
+
+
+def test_workers_of_another_application_are_none_of_ours(shop: Desk) -> None:
+    monitor = monitor_of(shop)
+    assert any("shop@" in name for name in monitor.app.control.inspect(timeout=2, limit=1).ping())
+    assert monitor.get_worker_stats()["active_workers"] == 0
+    assert monitor.health_check("live")["status"] == "unhealthy"
+    assert "workers: no worker answers" in monitor.health_check()["reason"]
+    shop.worker("ours")
+    try:
+        found = json.loads(shop.rag("doctor", "--json", check=False).stdout)["system"]
+        assert list(monitor.get_worker_stats()["workers"]) == [f"ours@{socket.gethostname()}"]
+    finally:
+        shop.stop("ours")
+    deploy = {each["name"]: each for each in found}["deploy"]
+    assert (deploy["state"], deploy["detail"]) == ("ok", "1 worker asked, all tasks known")
 
 
 def test_a_worker_that_hangs_costs_the_time_limit_and_no_more(quiet: Desk) -> None:
