@@ -34,6 +34,7 @@ from .stages.diagnosis import BrokerFacts, Waiting, waiting_documents
 from .stages.environment import Environment, chosen_generator
 from .starting import hard_limits
 from .store.documents import count_by_status
+from .transport import is_redis
 
 #: Seconds for all checks together.
 LIMIT: Final = 10.0
@@ -119,7 +120,7 @@ def examine(subject: Subject, document_id: str | None = None, limit: float = LIM
     deadline = time.monotonic() + limit
     looks = {name: _in_background(check, subject) for name, check in ALL_CHECKS.items()}
     documents = _in_background(_documents, subject, document_id)
-    found = _accounted([_finding(name, look, deadline) for name, look in looks.items()])
+    found = _accounted([_finding(name, look, deadline, _mends(subject, name)) for name, look in looks.items()])
     try:
         waits, failed = documents.result(max(0.0, deadline - time.monotonic()))
         return Report(found, waits, failed=failed)
@@ -145,8 +146,12 @@ def _in_background(look: Callable[..., Any], *args: Any) -> Future[Any]:
     return future
 
 
-def _finding(name: str, look: Future[str], deadline: float) -> Finding:
-    known = COMMANDS.get(name, "")
+def _mends(subject: Subject, name: str) -> str:
+    """The command for a check of that name; none of ours starts a broker that is not Redis."""
+    return "" if name == "broker" and not is_redis(subject.app) else COMMANDS.get(name, "")
+
+
+def _finding(name: str, look: Future[str], deadline: float, known: str) -> Finding:
     try:
         return Finding(name, State.OK, look.result(max(0.0, deadline - time.monotonic())))
     except Late:

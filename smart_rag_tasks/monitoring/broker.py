@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError
 from ..errors import BrokerUnreachable
 from ..logging_signals import SENT_AT
 from ..names import QUEUES
+from ..settings import mask
 
 #: Seconds to connect, and to wait for an answer: whoever asks how things are must not hang.
 QUICK: Final[dict[str, Any]] = {"socket_connect_timeout": 2, "socket_timeout": 3, "health_check_interval": 0}
@@ -153,7 +154,12 @@ def open_broker(app: Celery) -> Iterator[Broker]:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             yield Broker(connection)
         except lost as error:
-            reason = type(error.__cause__ or error).__name__
-            raise BrokerUnreachable(
-                f"the broker does not answer ({reason}): check REDIS_URL and that Redis is up"
-            ) from None
+            raise unreachable(connection, error) from None
+
+
+def unreachable(connection: Any, error: BaseException) -> BrokerUnreachable:
+    """The error that names the broker, without its password, and says what to do."""
+    where, reason = mask(connection.as_uri(include_password=True)), type(error.__cause__ or error).__name__
+    is_redis = connection.transport.driver_type == "redis"
+    check = "REDIS_URL and that Redis is up" if is_redis else "CELERY_BROKER_URL and that this broker is up"
+    return BrokerUnreachable(f"the broker at {where} does not answer ({reason}): check {check}")

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import BrokerUnreachable, InvalidSettings, SmartRagError
-from ..settings import Settings, mask
+from ..errors import InvalidSettings, SmartRagError
+from ..settings import Settings
+from .broker import unreachable
 
 
 def refuse(error: SmartRagError) -> NoReturn:
@@ -88,7 +89,4 @@ def check_broker(app: Any) -> None:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
         except Exception as error:  # each transport has errors of its own
-            raise BrokerUnreachable(
-                f"the broker at {mask(connection.as_uri(include_password=True))} does not answer"
-                f" ({type(error.__cause__ or error).__name__}): check REDIS_URL and that Redis is up"
-            ) from None
+            raise unreachable(connection, error) from None

@@ -124,7 +124,8 @@ def of_broker(subject: Subject) -> Iterator[Sample]:
         info = _memory(broker.client) if broker.client else {}
     for state in states:
         yield metrics.QUEUE_WAITING, (state.name,), state.waiting
-        yield metrics.QUEUE_OLDEST, (state.name,), state.oldest_seconds or 0.0
+        if state.oldest_seconds is not None or not state.waiting:  # else it is not known
+            yield metrics.QUEUE_OLDEST, (state.name,), state.oldest_seconds or 0.0
         if state.unacknowledged is not None:
             yield metrics.QUEUE_UNACKED, (state.name,), state.unacknowledged
     yield metrics.DEAD_LETTERS, (), dead

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row
 from ..models import RunStatus
 from ..names import CELERY, PROCESS_DOCUMENT_PIPELINE, queue_of
 from ..reliability import owners
+from ..settings import mask
 from ..store import documents, lost, waiting
 from .environment import Environment
 
@@ -76,8 +77,6 @@ def _ended_badly(connection: Connection, document_id: str) -> list[Waiting]:
 #: Said of everything that needs the broker while it is away.
 NO_BROKER: Final = "the broker, which does not answer; all is in the store and goes on when it is back"
 
-START_REDIS: Final = "check REDIS_URL and that Redis runs"
-
 
 @dataclass(slots=True)
 class _Diagnosis:
@@ -111,7 +110,7 @@ class _Diagnosis:
         if run.engine != CELERY:
             return self._say(run, f"a worker of {run.engine.upper()}, which has this run; `smart-rag-tasks rq status`")
         if self.broker is None:
-            return self._say(run, NO_BROKER, START_REDIS)
+            return self._say(run, NO_BROKER, f"check that {mask(self.env.settings.broker_url)} is up")
         if run.stage == "queued":
             return self._entry(run, self.broker)
         summary = self.batches.get(run.run_id)

@@ -75,7 +75,7 @@ def test_without_a_broker_nobody_waits_for_ever(folder: Path) -> None:
     for words in (("run", "docs"), ("submit", "docs", "--wait")):
         done = cli(folder, *words, REDIS_URL="redis://127.0.0.1:1/0")
         assert 1 == done.returncode
-        assert "Error: the broker does not answer" in done.stderr
+        assert "Error: the broker at redis://127.0.0.1:1/0 does not answer" in done.stderr
         assert "check REDIS_URL" in done.stderr
     assert "2 documents" in cli(folder, "run", "docs").stdout
 

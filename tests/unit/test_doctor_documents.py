@@ -152,6 +152,7 @@ def test_without_a_broker_and_when_all_is_done(env: Environment) -> None:
     run_id = submitted(env, "one")
     (found,) = waiting_documents(env, None)
     assert found.reason.startswith("the broker, which does not answer")
+    assert found.command == f"check that {env.settings.broker_url} is up"
     assert found.wrong
     control.cancel(env, "one")
     assert waiting_documents(env, None) == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from celery import Celery
 
 from smart_rag_tasks import doctor
 from smart_rag_tasks.celery import app
-from smart_rag_tasks.monitoring import health
+from smart_rag_tasks.doctor import State
+from smart_rag_tasks.monitoring import checks, health
 from smart_rag_tasks.monitoring.checks import Subject
 from smart_rag_tasks.settings import load
 
@@ -25,3 +27,21 @@ def test_doctor_and_health_say_the_kind_and_the_place(monkeypatch: pytest.Monkey
 
     expected = f"ValueError at test_findings.py:{stumbling.__code__.co_firstlineno + 1}"
     assert [expected] * 2 == [finding.detail, check.detail]
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "command"),
+    [
+        ("redis://:SECRET@127.0.0.1:1/0", "REDIS_URL and that Redis is up", "smart-rag-tasks up"),
+        ("amqp://guest:SECRET@127.0.0.1:1//", "CELERY_BROKER_URL and that this broker is up", ""),
+    ],
+)
+def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, url: str, check: str, command: str) -> None:
+    monkeypatch.setattr(doctor, "ALL_CHECKS", {"broker": checks.broker})
+    subject = Subject(Celery("elsewhere", broker=url, set_as_current=False), load(store="sqlite:////nowhere/store.db"))
+
+    (finding,) = doctor.examine(subject).system
+
+    assert finding.detail.startswith(f"the broker at {url.replace('SECRET', '***')} does not answer (")
+    assert finding.detail.endswith(f"): check {check}")
+    assert (State.WRONG, command) == (finding.state, finding.command)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from celery import Celery
 
+from smart_rag_tasks.instrumentation import metrics
+from smart_rag_tasks.monitoring import samples
+from smart_rag_tasks.monitoring.checks import Subject
+from smart_rag_tasks.settings import load
 from smart_rag_tasks.transport import is_redis, queue_lengths
 
 
@@ -23,3 +28,20 @@ def test_redis_by_all_its_names() -> None:
     for url in ("redis://localhost/0", "rediss://localhost/0", "sentinel://localhost:26379"):
         assert is_redis(Celery("elsewhere", broker=url)), url
     assert not is_redis(Celery("elsewhere", broker="amqp://localhost//"))
+
+
+def test_an_age_that_is_not_known_is_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "beat_age", lambda app: None)
+    app = Celery("elsewhere", broker="memory://", set_as_current=False)
+    with app.connection_for_write() as connection, connection.SimpleQueue("maintenance") as queue:
+        queue.clear()
+        queue.put("a message")
+
+        found = list(samples.of_broker(Subject(app, load())))
+        queue.clear()
+
+    waiting = {labels: value for metric, labels, value in found if metric is metrics.QUEUE_WAITING}
+    oldest = {labels: value for metric, labels, value in found if metric is metrics.QUEUE_OLDEST}
+    assert 1 == waiting["maintenance",]
+    assert ("maintenance",) not in oldest
+    assert 0.0 == oldest["intake_queue",]
