@@ -18,8 +18,8 @@ class LedgerGenerator(BaseGenerator):
     """Notes ``document chunk pid time`` in the ledger for each chunk; obeys words in the chunk's text.
 
     ``raise:always``, ``raise:N`` (the first N times), ``wrong:`` (an error that repeating cannot mend),
-    ``transient:N``, ``kill`` (SIGKILL itself), ``exit`` (``os._exit``), ``hang`` (for ever, deaf to the soft
-    limit). ``seconds`` of work a chunk.
+    ``transient:N``, ``gate:FILE`` (waits until the file is there), ``kill`` (SIGKILL itself), ``exit`` (``os._exit``),
+    ``hang`` (for ever, deaf to the soft limit). ``seconds`` of work a chunk.
     """
 
     name = "ledger"
@@ -59,6 +59,8 @@ def _obey(word: str, tries: int) -> None:
         raise ValueError("this chunk will never do")
     if order == "transient" and tries <= int(number):
         raise TransientError("this chunk was told to be slow")
+    while order == "gate" and not Path(number).exists():
+        time.sleep(0.02)
     if order == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "exit":

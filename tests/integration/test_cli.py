@@ -260,21 +260,26 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None
     assert len(lines) - len({tuple(line.split("\t")[:2]) for line in lines}) <= 60  # at most the batches in flight
 
 
-def start_run(folder: Path, *words: str, seconds: float = 0.05) -> subprocess.Popen[str]:
-    """A ``run`` of a document that takes a while, and of all else in the folder, from the first chunk on."""
+def start_run(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A ``run`` of a document that does not end before `open_gate`, and of all else, from the first chunk on."""
     ledger = folder / "ledger"
     env = os.environ | {
         "SMART_RAG_GENERATOR": "testing_generators:LedgerGenerator",
-        "SMART_RAG_GENERATOR_OPTIONS": json.dumps({"ledger": str(ledger), "seconds": seconds}),
+        "SMART_RAG_GENERATOR_OPTIONS": json.dumps({"ledger": str(ledger)}),
         "PYTHONPATH": str(TESTS),
         "WORKER_CONCURRENCY": "2",
     }
     text = "".join(f"# Part {n}\n\nSentence number {n} tells of tea.\n\n" for n in range(200))
+    text += f"# The last\n\nIt waits for gate:{folder}/gate here.\n"
     (folder / "docs/long.md").write_text(text, encoding="utf-8")
     pipe = subprocess.PIPE
     running = subprocess.Popen([*CLI, "run", "docs", *words], cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
     wait_until(lambda: ledger.exists() and "long" in ledger.read_text(), timeout=40, what="some work")
     return running
+
+
+def open_gate(folder: Path) -> None:
+    (folder / "gate").touch()
 
 
 def id_of_long(folder: Path) -> str:
@@ -297,6 +302,7 @@ def test_run_tells_what_others_did_to_its_documents(
     running = start_run(folder)
     long = id_of_long(folder)
     assert 0 == cli(folder, *words, long).returncode
+    open_gate(folder)
     out, err = running.communicate(timeout=60)
 
     assert 1 == running.returncode, err
@@ -316,6 +322,7 @@ def test_run_says_that_a_document_is_paused_and_that_another_run_took_it_over(fo
     assert running.stderr.readline() == f"{long} is paused: `smart-rag-tasks resume {long}` goes on\n"
     (folder / "docs/long.md").write_text("# Short\n\nIt is short now.\n", encoding="utf-8")
     assert 0 == cli(folder, "submit", "docs/long.md").returncode
+    open_gate(folder)
     out, err = running.communicate(timeout=60)
 
     assert 1 == running.returncode, err
