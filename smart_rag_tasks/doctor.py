@@ -33,6 +33,7 @@ from .stages import rescan
 from .stages.diagnosis import BrokerFacts, Waiting, waiting_documents
 from .stages.environment import Environment, chosen_generator
 from .starting import hard_limits
+from .store import watched
 from .store.documents import count_by_status
 from .transport import is_redis
 
@@ -325,7 +326,10 @@ def watches(subject: Subject) -> str:
     problems = [scan["problem"] for scan in rescan.last_scans(env).values() if scan.get("problem")]
     if problems:
         raise Ailing("; ".join(problems), "smart-rag-tasks watch list")
-    return "nothing to complain of"
+    with subject.store.read() as connection:
+        refused = len(watched.refused(connection))
+    told = f"{refused} file{'s' * (refused > 1)} refused: `smart-rag-tasks dead-letters list --source file`"
+    return told if refused else "nothing to complain of"
 
 
 #: In the order in which they are told.

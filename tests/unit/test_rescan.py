@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
+from smart_rag_tasks import doctor
 from smart_rag_tasks.dead_letters import Selection, Source, discard, find
 from smart_rag_tasks.errors import InvalidInput
+from smart_rag_tasks.monitoring.checks import Subject
 from smart_rag_tasks.settings import load
 from smart_rag_tasks.stages import files, rescan, timetable
 from smart_rag_tasks.stages.environment import Environment
@@ -19,7 +22,7 @@ from smart_rag_tasks.stages.finish import finish
 from smart_rag_tasks.stages.generation import run_batch
 from smart_rag_tasks.stages.ingest import admit, submission_of_file
 from smart_rag_tasks.stages.planning import plan
-from smart_rag_tasks.store import open_store
+from smart_rag_tasks.store import documents, open_store
 
 
 class Watched:
@@ -187,3 +190,21 @@ def test_an_unreadable_file_that_was_accepted_is_spoken_of_no_more(watched: Watc
 
     permissions.locked = set()
     assert [str(new)] == watched.scan().ingest
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "the file is empty"), (b"\x00\x01\x02" * 50, "")])
+def test_a_known_file_that_became_no_document_is_refused_and_listed_and_its_document_stays(
+    watched: Watched, content: bytes, reason: str
+) -> None:
+    (watched.folder / "one.md").write_bytes(content)
+
+    watched.scan()
+    assert (1, []) == ((found := watched.scan()).refused, found.delete)
+
+    (error,) = watched.refused()
+    assert reason in error
+    subject = Subject(Celery("elsewhere", set_as_current=False), watched.env.settings)
+    assert "1 file refused: `smart-rag-tasks dead-letters list --source file`" == doctor.watches(subject)
+    with watched.env.store.read() as connection:
+        assert {"completed"} == {row.status for row in documents.listing(connection)}
+        assert 2 == len(documents.ids(connection))
