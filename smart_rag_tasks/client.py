@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .dispatch import enter, submit
 from .errors import InvalidInput, SmartRagError, UnknownDocument, UnknownRun
@@ -37,6 +37,16 @@ class Client:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or get_settings()
         self.env = Environment(self.settings, open_store(self.settings.store_url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back its connections to the store; ``with Client() as client:`` does so at the end."""
+        self.env.store.close()
 
     def submit(
         self, document_id: str, chunks: Sequence[Json] | None = None, *, lane: str = Lane.BULK, force: bool = False

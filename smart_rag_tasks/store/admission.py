@@ -10,22 +10,22 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, Update, bindparam, delete, func, select, update
 
 from ..models import WITHOUT_METADATA, Chunk, ChunkState, Json
-from .engine import Store
+from .engine import Insert, Store
 from .schema import batches, chunks, documents, runs
 
 
 def lock_document(store: Store, connection: Connection, values: Json) -> Row[Any]:
     """The document's row, made with ``values`` if it is new, held by this transaction until it ends."""
-    connection.execute(_insert_document(store), values)
+    connection.execute(_insert_document(store.insert), values)
     return connection.execute(_LOCK, {"b_document_id": values["document_id"]}).one()
 
 
-# Hot statements are built once: building one costs five times as much as executing it.
+# Hot statements are built once a dialect: building one costs five times as much as executing it.
 
 
 @cache
-def _insert_document(store: Store) -> Executable:
-    return store.insert(documents).on_conflict_do_nothing(index_elements=["document_id"])
+def _insert_document(insert: Insert) -> Executable:
+    return insert(documents).on_conflict_do_nothing(index_elements=["document_id"])
 
 
 def hold_document(connection: Connection, document_id: str) -> None:
@@ -81,11 +81,11 @@ _FRESH: Json = {"batch": None, "state": ChunkState.PENDING.value, "attempts": 0,
 
 
 @cache
-def _upsert_chunks(store: Store) -> Executable:
-    insert = store.insert(chunks)
+def _upsert_chunks(insert: Insert) -> Executable:
+    into = insert(chunks)
     taken = ("run_id", "position", "text", "section_path", "page", "extra", *_FRESH)
-    return insert.on_conflict_do_update(
-        index_elements=["document_id", "chunk_id"], set_={name: insert.excluded[name] for name in taken}
+    return into.on_conflict_do_update(
+        index_elements=["document_id", "chunk_id"], set_={name: into.excluded[name] for name in taken}
     )
 
 
@@ -94,7 +94,7 @@ def upsert_chunks(store: Store, connection: Connection, document_id: str, run_id
     if not given:
         return
     connection.execute(
-        _upsert_chunks(store),
+        _upsert_chunks(store.insert),
         [
             {
                 "document_id": document_id,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +18,9 @@ from sqlalchemy.engine import URL, make_url
 from ..errors import InvalidInput, InvalidSettings, StoreDeadlock, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
+
+#: What makes an INSERT of one dialect.
+Insert: TypeAlias = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 #: Seconds a SQLite writer waits for the lock; a transaction of ours takes milliseconds.
 BUSY_TIMEOUT = 10.0
@@ -54,9 +57,10 @@ class Store:
         with _translated(), self.engine.connect() as connection:
             yield connection
 
-    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """The dialect's own INSERT, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+    @property
+    def insert(self) -> Insert:
+        """The dialect's own INSERT, which knows ON CONFLICT: ``store.insert(table)``."""
+        return sqlite.insert if self.is_sqlite else postgresql.insert
 
     def patiently(self, action: Callable[[], T], *, patience: float) -> T:
         """``action()``, repeated while the store does not answer, for ``patience`` seconds at the most."""
