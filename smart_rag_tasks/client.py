@@ -76,8 +76,13 @@ class Client:
 
     def statuses(self, *, status: str | None = None, limit: int | None = None) -> list[Json]:
         """The same for all documents, or those of one status, the newest first."""
+        return list(self.each_status(status=status, limit=limit))
+
+    def each_status(self, *, status: str | None = None, limit: int | None = None) -> Iterator[Json]:
+        """The same one by one, read in pages: for more documents than should be in memory."""
         with self.env.store.read() as connection:
-            return [status_record(row) for row in stored.listing(connection, status=status, limit=limit)]
+            for row in stored.listing(connection, status=status, limit=limit):
+                yield status_record(row)
 
     def progress(self, run_ids: Sequence[str]) -> tuple[int, int, int]:
         """Of these runs: chunks done, chunks in all, and how many runs have not ended."""
@@ -146,14 +151,18 @@ class Client:
                     for chunk in stored.chunk_rows(connection, document_id):
                         yield chunk_record(row, chunk)
 
-    def document(self, document_id: str) -> Json:
-        """A document's metadata, its chunks with theirs under ``chunks``; ``reason``: why its newest run broke off."""
+    def document(self, document_id: str, *, limit: int | None = None) -> Json:
+        """A document's metadata, its chunks with theirs under ``chunks``; ``reason``: why its newest run broke off.
+
+        ``limit``: only its first chunks; ``total`` says how many it has.
+        """
         with self.env.store.read() as connection:
             row = stored.get(connection, document_id)
             if row is None:
                 raise UnknownDocument(f"{document_id}: no such document in the store")
-            chunks = [chunk_record(row, chunk) for chunk in stored.chunk_rows(connection, document_id)]
-        return document_record(row) | {"reason": row.reason or "", "chunks": chunks}
+            chunks = [chunk_record(row, chunk) for chunk in stored.chunk_rows(connection, document_id, limit=limit)]
+            total = len(chunks) if limit is None else stored.count_chunks(connection, document_id)
+        return document_record(row) | {"reason": row.reason or "", "total": total, "chunks": chunks}
 
     def retry(self, document_id: str) -> Admission:
         """Try the document's failed and missing chunks again, with the generator of its newest run.

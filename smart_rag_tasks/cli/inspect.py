@@ -113,10 +113,10 @@ def list_command(store: str | None, as_json: bool, status: str | None, limit: in
     from . import output
 
     client = Client()
-    records = client.statuses(status=status, limit=limit or (None if as_json else LISTED))
     if as_json:
-        output.print_json(records)
+        output.print_json_array(client.each_status(status=status, limit=limit))
         return
+    records = client.statuses(status=status, limit=limit or LISTED)
     if not records:
         output.console().print("No documents" + (f" with status {status}." if status else " yet."))
         return
@@ -151,17 +151,17 @@ def show_command(document: str, store: str | None, as_json: bool, chunks: int) -
     from . import output
 
     client = Client()
-    found = client.document(find_document(client.env, document))
+    found = client.document(find_document(client.env, document), limit=None if as_json else chunks or None)
     if as_json:
         output.print_json(found)
         return
     console = output.console()
     console.print(_document_view(found))
-    shown = found["chunks"] if chunks == 0 else found["chunks"][:chunks]
-    for chunk in shown:
+    for chunk in found["chunks"]:
         console.print(_chunk_view(chunk))
-    if len(found["chunks"]) > len(shown):
-        console.print(f"… {len(found['chunks']) - len(shown)} chunks more: --chunks 0 shows all", style="dim")
+    more = found["total"] - len(found["chunks"])
+    if more:
+        console.print(f"… {more} chunks more: --chunks 0 shows all", style="dim")
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> Any:

@@ -55,9 +55,23 @@ def speaks_utf8() -> bool:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; bytes of names that are not UTF-8 as JSON's escapes."""
-    text = json.dumps(value, ensure_ascii=not speaks_utf8(), indent=2, default=str)
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    sys.stdout.write(_as_json(value) + "\n")
     sys.stdout.flush()
+
+
+def print_json_array(values: Iterable[Any]) -> None:
+    """What `print_json` prints of a list, item by item: there may be more than should be in memory."""
+    before = "["
+    for value in values:
+        sys.stdout.write(before + "\n  " + _as_json(value).replace("\n", "\n  "))
+        before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+    sys.stdout.flush()
+
+
+def _as_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=not speaks_utf8(), indent=2, default=str)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def say(as_json: bool, sentence: str, **facts: Any) -> None:

@@ -65,16 +65,12 @@ def find(connection: Connection, part: str, limit: int = 2) -> list[str]:
     return list(connection.execute(query.order_by(documents.c.document_id).limit(limit)).scalars())
 
 
-def listing(
-    connection: Connection, *, status: str | None = None, ids: Sequence[str] | None = None, limit: int | None = None
-) -> list[Row[Any]]:
-    """Documents, the newest first."""
+def listing(connection: Connection, *, status: str | None = None, limit: int | None = None) -> Iterator[Row[Any]]:
+    """Documents, the newest first, read in pages."""
     query = _WITH_RUN.order_by(documents.c.updated_at.desc(), documents.c.document_id)
     if status is not None:
         query = query.where(documents.c.status == status)
-    if ids is not None:
-        query = query.where(documents.c.document_id.in_(ids))
-    return list(connection.execute(query if limit is None else query.limit(limit)))
+    yield from connection.execute(query.limit(limit).execution_options(yield_per=500))
 
 
 def ids(connection: Connection) -> list[str]:
@@ -95,15 +91,23 @@ def by_source(connection: Connection, sources: Sequence[str]) -> dict[str, Row[A
     return {row.source: row for row in rows}
 
 
+def count_chunks(connection: Connection, document_id: str) -> int:
+    """How many chunks a document has."""
+    query = select(func.count()).select_from(chunks).where(chunks.c.document_id == document_id)
+    return int(connection.execute(query).scalar_one())
+
+
 def chunk_rows(
-    connection: Connection, document_id: str, *, state: str | None = None, ids: Sequence[str] | None = None
+    connection: Connection,
+    document_id: str,
+    *,
+    state: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[Row[Any]]:
-    """A document's chunks in order, read in pages."""
-    query = select(chunks).where(chunks.c.document_id == document_id).order_by(chunks.c.position)
+    """A document's chunks in order, the first ``limit`` or all, read in pages."""
+    query = select(chunks).where(chunks.c.document_id == document_id).order_by(chunks.c.position).limit(limit)
     if state is not None:
         query = query.where(chunks.c.state == state)
-    if ids is not None:
-        query = query.where(chunks.c.chunk_id.in_(ids))
     yield from connection.execute(query.execution_options(yield_per=500))
 
 
