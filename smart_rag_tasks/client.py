@@ -84,6 +84,11 @@ class Client:
             for row in stored.listing(connection, status=status, limit=limit):
                 yield status_record(row)
 
+    def under_way(self, document_ids: Sequence[str]) -> set[str]:
+        """Those of these documents whose newest run has not ended; one that is not in the store is none of them."""
+        with self.env.store.read() as connection:
+            return stored.under_way(connection, document_ids)
+
     def progress(self, run_ids: Sequence[str]) -> tuple[int, int, int]:
         """Of these runs: chunks done, chunks in all, and how many runs have not ended."""
         with self.env.store.read() as connection:

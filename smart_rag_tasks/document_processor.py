@@ -117,7 +117,9 @@ class DocumentProcessor:
             return self.client.run_status(run_id)
 
     def _ended(self, waiting: Mapping[str, str]) -> list[Json]:
-        return [record for record in self._statuses(waiting) if record["status"] in {*TERMINAL, DELETED}]
+        under_way = self.client.under_way(list(waiting))
+        ended = {document_id: run_id for document_id, run_id in waiting.items() if document_id not in under_way}
+        return [record for record in self._statuses(ended) if record["status"] in {*TERMINAL, DELETED}]
 
     def _take(self, status: Json, run_id: str) -> Json:
         """Write the document's records, and feed the vector store of this process; a deleted one has neither."""

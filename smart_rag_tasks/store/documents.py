@@ -7,11 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_
 
-from ..models import ChunkState, Json, RunStatus
+from ..models import TERMINAL, ChunkState, Json, RunStatus
 from .schema import chunks, documents, runs
 
 #: The status of a run whose document is in the store no more.
 DELETED = "deleted"
+
+#: Documents that one statement names: far below any database's limit of parameters.
+_PARAMETERS = 500
 
 _WITH_RUN: Select[Any] = (
     select(
@@ -76,6 +79,18 @@ def listing(connection: Connection, *, status: str | None = None, limit: int | N
 def ids(connection: Connection) -> list[str]:
     """All ids, in order."""
     return list(connection.execute(select(documents.c.document_id).order_by(documents.c.document_id)).scalars())
+
+
+def under_way(connection: Connection, document_ids: Sequence[str]) -> set[str]:
+    """Those of these documents that are there and whose newest run has not ended."""
+    found: set[str] = set()
+    for start in range(0, len(document_ids), _PARAMETERS):
+        these = documents.c.document_id.in_(document_ids[start : start + _PARAMETERS])
+        found |= set(connection.execute(_UNDER_WAY.where(these)).scalars())
+    return found
+
+
+_UNDER_WAY = select(documents.c.document_id).where(documents.c.status.not_in(TERMINAL))
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:

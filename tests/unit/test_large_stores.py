@@ -16,8 +16,9 @@ from smart_rag_tasks import client as client_module
 from smart_rag_tasks import names
 from smart_rag_tasks.cli import rag
 from smart_rag_tasks.client import Client
+from smart_rag_tasks.document_processor import DocumentProcessor
 from smart_rag_tasks.models import Chunk
-from smart_rag_tasks.stages import environment
+from smart_rag_tasks.stages import control, environment
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.store import Store
@@ -90,3 +91,16 @@ def test_the_list_as_json_is_printed_as_it_is_read(env: Environment, monkeypatch
     assert 1 == len(records)
     monkeypatch.setattr(Client, "statuses", None)
     assert 2 == len(json.loads(printed("list", "--json", "--limit", "2")))
+
+
+def test_what_has_ended_is_asked_in_one_statement(env: Environment, tmp_path: Path) -> None:
+    processor = DocumentProcessor(tmp_path, tmp_path / "out")
+    waiting = {name: submitted(env, name) for name in ("one", "two", "three", "four")}
+    with statements(processor.client.env.store) as seen:
+        assert [] == processor._ended(waiting)
+    assert 1 == sum(statement.startswith("SELECT") for statement in seen)
+
+    control.cancel(env, "two")
+    control.delete(env, "three")
+    ended = {record["document_id"]: record["status"] for record in processor._ended(waiting)}
+    assert {"two": "cancelled", "three": "deleted"} == ended
