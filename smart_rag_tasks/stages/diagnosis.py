@@ -56,10 +56,10 @@ def waiting_documents(env: Environment, broker: BrokerFacts | None, document_id:
     """
     now = time.time()
     with env.store.read() as connection:
-        found = _Diagnosis(
-            env, connection, broker, now, waiting.open_runs(connection), waiting.open_batches(connection)
-        )
-        waits = [found.of(run) for run in found.runs if document_id in (None, run.document_id)]
+        runs = waiting.open_runs(connection, document_id)
+        wanted = None if document_id is None else [run.run_id for run in runs]
+        found = _Diagnosis(env, connection, broker, now, runs, waiting.open_batches(connection, wanted), wanted)
+        waits = [found.of(run) for run in runs]
         return waits if waits or document_id is None else _ended_badly(connection, document_id)
 
 
@@ -86,6 +86,10 @@ class _Diagnosis:
     now: float
     runs: list[Row[Any]]
     batches: dict[str, Row[Any]]
+    #: The runs that are looked at; None: all that are open.
+    wanted: list[str] | None
+    #: Of each run with batches that wait for a retry: the kind of error; None: not read yet.
+    errors: dict[str, str] | None = None
     planned: dict[str, float] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
     #: Of each run that waits for its plan: how many were sent before it.
@@ -94,6 +98,8 @@ class _Diagnosis:
     batches_ahead: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.wanted is not None:
+            return  # what is before these is counted in the store
         counts: Counter[str] = Counter()
         for run in self.runs:  # oldest first
             self.runs_ahead[run.run_id] = counts[run.lane]
@@ -125,7 +131,7 @@ class _Diagnosis:
             return self._nobody_serves(run, queue)
         sent, again = run.published_at or 0.0, self._again_at(run.published_at, run.redrives)
         if broker.waiting.get(queue, 0) and sent >= self._newest_planned(run.lane):
-            return self._say(run, _place(queue, self.runs_ahead[run.run_id], "document"))
+            return self._say(run, _place(queue, self._runs_ahead(run), "document"))
         return self._say(run, self._lost("entry message", again))
 
     def _work(self, run: Row[Any], summary: Row[Any], broker: BrokerFacts) -> Waiting:
@@ -135,7 +141,7 @@ class _Diagnosis:
         if summary.leased:
             return self._say(run, so_far + self._leased(summary))
         if summary.due and not (summary.idle and summary.queue in broker.served):
-            kind = waiting.last_error(self.connection, run.document_id) or "an error that may go away"
+            kind = self._error(run) or "an error that may go away"
             return self._say(run, f"{so_far}waiting for the retry at {clock(summary.due_at)} ({kind})")
         if summary.queue not in broker.served:
             return self._nobody_serves(run, summary.queue)
@@ -154,8 +160,23 @@ class _Diagnosis:
         return f"leased by {who}{more} until {clock(summary.lease_until)}"
 
     def _queued(self, summary: Row[Any]) -> str:
-        place = _place(summary.queue, self.batches_ahead[summary.run_id], "batch", "batches")
+        place = _place(summary.queue, self._batches_ahead(summary), "batch", "batches")
         return f"{summary.idle} {place}" if summary.idle > 1 else place
+
+    def _runs_ahead(self, run: Row[Any]) -> int:
+        if self.wanted is None:
+            return self.runs_ahead[run.run_id]
+        return waiting.runs_before(self.connection, run)
+
+    def _batches_ahead(self, summary: Row[Any]) -> int:
+        if self.wanted is None:
+            return self.batches_ahead[summary.run_id]
+        return waiting.batches_before(self.connection, summary)
+
+    def _error(self, run: Row[Any]) -> str:
+        if self.errors is None:
+            self.errors = waiting.last_errors(self.connection, self.wanted)
+        return self.errors.get(run.run_id, "")
 
     def _newest_planned(self, lane: str) -> float:
         """When the newest entry message was sent whose run has long been planned: one sent before it is lost."""

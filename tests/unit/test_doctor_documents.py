@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from smart_rag_tasks import names
 from smart_rag_tasks.models import Chunk
@@ -21,7 +22,7 @@ from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.stages.planning import plan
 from smart_rag_tasks.store import open_store
-from smart_rag_tasks.store.schema import batches, runs
+from smart_rag_tasks.store.schema import batches, chunks, runs
 
 ALL = {queue: ["worker1@host"] for queue in names.QUEUES}
 
@@ -69,6 +70,19 @@ def test_queued_behind_batches(env: Environment) -> None:
     assert say(env, "two", 6).reason == "0 of 3 batches done, 3 queued behind 3 batches in metadata_queue"
 
 
+def test_among_all_a_document_is_told_the_same(env: Environment) -> None:
+    for number in range(3):
+        submitted(env, f"queued {number}")
+        plan(env, submitted(env, f"planned {number}"))
+        retried = submitted(env, f"retried {number}")
+        plan(env, retried)
+        change(env, batches, retried, due_at=time.time() + 100)
+    broker = BrokerFacts(dict.fromkeys(names.QUEUES, 20), ALL)
+    for found in waiting_documents(env, broker):
+        assert [found] == waiting_documents(env, broker, found.document_id)
+    assert say(env, "queued 2", 20).reason == "queued behind 2 documents in intake_queue"
+
+
 def test_no_worker_serves_its_queue(env: Environment) -> None:
     submitted(env, "one")
     found = say(env, "one", 1, {"metadata_queue": ["w"]})
@@ -109,6 +123,25 @@ def test_waiting_for_a_retry(env: Environment) -> None:
         say(env, "one").reason
         == f"0 of 3 batches done, waiting for the retry at {clock(due)} (an error that may go away)"
     )
+    change(env, chunks, run_id, attempts=1, error_kind="RateLimited")
+    assert say(env, "one").reason.endswith(" (RateLimited)")
+
+
+def test_any_number_that_wait_for_a_retry_take_the_same_statements(env: Environment) -> None:
+    seen: list[str] = []
+    event.listen(env.store.engine, "before_cursor_execute", lambda _connection, _cursor, said, *_: seen.append(said))
+    counts = []
+    for number in range(3):
+        run_id = submitted(env, f"retried {number}")
+        plan(env, run_id)
+        change(env, batches, run_id, due_at=time.time() + 100)
+        change(env, chunks, run_id, attempts=1, error_kind="RateLimited")
+        seen.clear()
+        found = waiting_documents(env, BrokerFacts({}, ALL))
+        assert all(one.reason.endswith(" (RateLimited)") for one in found)
+        counts.append((len(found), len(seen)))
+    statements = counts[0][1]
+    assert [(1, statements), (2, statements), (3, statements)] == counts
 
 
 def test_lost_messages(env: Environment) -> None:
