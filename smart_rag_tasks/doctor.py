@@ -14,8 +14,7 @@ from concurrent.futures import TimeoutError as Late
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
-from threading import Thread
-from typing import Any, Final
+from typing import Final
 
 from packaging.requirements import Requirement
 from sqlalchemy import text
@@ -26,6 +25,7 @@ from .errors import BrokerUnreachable, SmartRagError, StoreUnavailable, words_of
 from .guarantees import broken_beat, broken_settings
 from .models import Json, RunStatus
 from .monitoring import workers
+from .monitoring.background import in_background
 from .monitoring.broker import open_broker
 from .monitoring.checks import CHECKS, Subject
 from .settings import misspelt
@@ -119,8 +119,8 @@ class Report:
 def examine(subject: Subject, document_id: str | None = None, limit: float = LIMIT) -> Report:
     """Look at everything at once, for ``limit`` seconds at the most."""
     deadline = time.monotonic() + limit
-    looks = {name: _in_background(check, subject) for name, check in ALL_CHECKS.items()}
-    documents = _in_background(_documents, subject, document_id)
+    looks = {name: in_background(check, subject) for name, check in ALL_CHECKS.items()}
+    documents = in_background(_documents, subject, document_id)
     found = _accounted([_finding(name, look, deadline, _mends(subject, name)) for name, look in looks.items()])
     try:
         waits, failed = documents.result(max(0.0, deadline - time.monotonic()))
@@ -131,20 +131,6 @@ def examine(subject: Subject, document_id: str | None = None, limit: float = LIM
         return Report(found, (), str(error))
     except DBAPIError as error:  # a store that is not of this program's schema
         return Report(found, (), f"the store cannot be read ({type(error.orig).__name__})")
-
-
-def _in_background(look: Callable[..., Any], *args: Any) -> Future[Any]:
-    """In a daemon thread: one that hangs does not keep the program from ending."""
-    future: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(look(*args))
-        except BaseException as error:  # handed to whoever asks for the result
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future
 
 
 def _mends(subject: Subject, name: str) -> str:

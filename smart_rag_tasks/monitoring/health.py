@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import asdict, dataclass
 from time import monotonic
@@ -13,6 +13,7 @@ from typing import Final
 from ..errors import BrokerUnreachable, SmartRagError, words_of
 from ..models import Json
 from . import workers
+from .background import in_background
 from .checks import CHECKS, READINESS, Subject
 
 #: Seconds for all checks together.
@@ -32,16 +33,13 @@ class Check:
 def health(subject: Subject, names: Sequence[str] = tuple(CHECKS), limit: float = LIMIT) -> list[Check]:
     """The outcomes in the order of ``names``, after ``limit`` seconds at the most."""
     deadline = monotonic() + limit
-    pool = ThreadPoolExecutor(len(names))
-    futures = {name: pool.submit(CHECKS[name], subject) for name in names}
-    found = [_outcome(name, future, deadline) for name, future in futures.items()]
-    pool.shutdown(wait=False, cancel_futures=True)
-    return found
+    looks = {name: in_background(CHECKS[name], subject) for name in names}
+    return [_outcome(name, look, deadline) for name, look in looks.items()]
 
 
-def _outcome(name: str, future: Future[str], deadline: float) -> Check:
+def _outcome(name: str, look: Future[str], deadline: float) -> Check:
     try:
-        return Check(name, True, future.result(max(0.0, deadline - monotonic())))
+        return Check(name, True, look.result(max(0.0, deadline - monotonic())))
     except Late:
         return Check(name, False, "no answer in time")
     except SmartRagError as error:

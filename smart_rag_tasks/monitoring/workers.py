@@ -6,13 +6,13 @@ Workers of another application that shares the broker hear the same questions: w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from celery import Celery
 
 from ..models import Json
 from ..names import SWEEP
+from .background import in_background
 from .broker import QUICK, Broker, open_broker
 
 #: Seconds that workers have to answer.
@@ -38,11 +38,10 @@ def ask(
     if listening == 0:
         return {question: {} for question in asked}
     questions = {*asked, "registered"}
-    with ThreadPoolExecutor(len(questions)) as pool:
-        looks = {
-            question: pool.submit(_ask_one, app, question, timeout, listening, arguments.get(question, {}))
-            for question in questions
-        }
+    looks = {
+        question: in_background(_ask_one, app, question, timeout, listening, arguments.get(question, {}))
+        for question in questions
+    }
     replies = {question: look.result() for question, look in looks.items()}
     others = _others(replies["registered"])
     return {

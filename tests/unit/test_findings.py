@@ -1,6 +1,9 @@
-"""What doctor and health say of a check that stumbles over an error of somebody else's: its kind, not its words."""
+"""What doctor and health say of a check that hangs, or stumbles over somebody else's error: its kind, not its words."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 from celery import Celery
@@ -45,3 +48,24 @@ def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, url: st
     assert finding.detail.startswith(f"the broker at {url.replace('SECRET', '***')} does not answer (")
     assert finding.detail.endswith(f"): check {check}")
     assert (State.WRONG, command) == (finding.state, finding.command)
+
+
+#: Health says within its limit that a check hangs, doctor too; then the program ends.
+HANGING = """
+import time
+from smart_rag_tasks import doctor
+from smart_rag_tasks.celery import app
+from smart_rag_tasks.monitoring import health
+from smart_rag_tasks.monitoring.checks import Subject
+from smart_rag_tasks.settings import load
+
+health.CHECKS = doctor.ALL_CHECKS = {"hangs": lambda subject: time.sleep(60)}
+subject = Subject(app, load(store="sqlite:////nowhere/store.db"))
+print([each.detail for each in health.health(subject, ["hangs"], 0.1)])
+print([each.detail for each in doctor.examine(subject, limit=0.1).system])
+"""
+
+
+def test_a_check_that_hangs_does_not_keep_the_program_from_ending() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=30, check=True)
+    assert ["['no answer in time']"] * 2 == done.stdout.splitlines()
