@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -56,6 +56,14 @@ class Store:
         """One read transaction: a consistent view."""
         with _translated(), self.engine.connect() as connection:
             yield connection
+
+    def unlimited(self, connection: Connection) -> AbstractContextManager[None]:
+        """In the block the transaction's statements may take any time, as those of migrations do."""
+        if self.is_sqlite:
+            return nullcontext()
+        from . import postgres
+
+        return postgres.unlimited(connection)
 
     @property
     def insert(self) -> Insert:
@@ -126,19 +134,21 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        return create_engine(
-            url,
-            **options,
-            pool_pre_ping=True,
-            pool_size=2,
-            max_overflow=3,
-            # the encoding said, or psycopg gives bytes where the database has none (SQL_ASCII, initdb's choice for "C")
-            connect_args={"connect_timeout": 5, "application_name": "smart_rag_tasks", "client_encoding": "utf8"},
-        )
+        from . import postgres
     except ModuleNotFoundError:
         raise InvalidSettings(
             "SMART_RAG_STORE_URL: PostgreSQL needs its driver: pip install 'smart-rag-tasks[postgres]'"
         ) from None
+    engine = create_engine(
+        url,
+        **options,
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=3,
+        connect_args=postgres.connect_args(url.query),
+    )
+    event.listen(engine, "do_connect", lambda _dialect, _record, _, args: postgres.LimitedConnection.connect(**args))
+    return engine
 
 
 def _decoded(text: str) -> Any:

@@ -44,7 +44,7 @@ def upgrade(store: Store) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with store.write() as connection:
+    with store.write() as connection, store.unlimited(connection):
         if not store.is_sqlite:  # SQLite's BEGIN IMMEDIATE is the lock already
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         found = revision(connection)
