@@ -201,7 +201,8 @@ def _messages() -> list[DeadLetter]:
     with open_broker(app) as broker:
         if broker.client is None:
             return []  # RabbitMQ has a dead-letter exchange of its own
-        return [_message_letter(message) for message in dead_list.dead_messages(broker.client, dead_list.LIMIT)]
+        messages = dead_list.dead_messages(broker.client, dead_list.LIMIT, key=broker.dead_list)
+        return [_message_letter(message) for message in messages]
 
 
 def _message_letter(message: dead_list.DeadMessage) -> DeadLetter:
@@ -233,7 +234,7 @@ def details(env: Environment, letter: DeadLetter) -> Json:
     elif letter.source is Source.MESSAGE:
         with open_broker(app) as broker:
             if broker.client is not None:
-                message = dead_list.find(broker.client, letter.key)
+                message = dead_list.find(broker.client, letter.key, key=broker.dead_list)
                 record |= {"queue": message.queue, "task": message.task, "bytes": message.size}
                 record |= {"complete": message.complete, "raw": message.raw.decode("utf-8", "replace")}
     return record
@@ -295,7 +296,7 @@ def _requeue(letters: Sequence[DeadLetter]) -> list[str]:
         for letter in letters:
             try:
                 if broker.client is not None:
-                    dead_list.requeue(broker.client, letter.key, queue_prefix=broker.prefix)
+                    dead_list.requeue(broker.client, letter.key, key=broker.dead_list, queue_prefix=broker.prefix)
             except InvalidInput as error:
                 refusals.append(str(error))
     return refusals
@@ -314,7 +315,7 @@ def discard(env: Environment, letters: Sequence[DeadLetter]) -> int:
     if messages:
         with open_broker(app) as broker:
             if broker.client is not None:
-                count += dead_list.forget(broker.client, messages)
+                count += dead_list.forget(broker.client, messages, key=broker.dead_list)
     return count
 
 

@@ -19,7 +19,7 @@ from .stages import control, expiry, maintenance, regeneration
 from .stages import rescan as watching
 from .stages.environment import Environment, environment
 from .stages.exclusive import exclusive
-from .transport import BROKER_AWAY, batch_publishing, broker_client, is_redis, queue_lengths
+from .transport import BROKER_AWAY, batch_publishing, broker_client, is_redis, key_prefix, queue_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -127,5 +127,5 @@ def expire(self: Task[Any, Any]) -> Json:
         gone = asdict(expiry.expire(env))
         if is_redis(app):
             with broker_client(app) as client:
-                gone["messages"] = dead_list.expire(client)
+                gone["messages"] = dead_list.expire(client, key=key_prefix(app) + dead_list.DEAD_LIST)
     return gone

@@ -8,7 +8,7 @@ Celery's part of the guard, at the level of tasks, is ``consumer``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -116,7 +116,7 @@ class Guard(_Base):
         super()._put(queue, message, **kwargs)
         if queue.endswith(REPLIES):
             with self.conn_or_acquire() as client:
-                client.expire(queue, REPLIES_KEPT)
+                client.pexpire(queue, REPLIES_KEPT * 1000)  # kombu prefixes its key, but not that of EXPIRE
 
     # -- from a queue: BRPOP's reply is looked at before kombu gets it; None tells kombu that nothing came
 
@@ -257,6 +257,28 @@ def is_redis(app: Celery) -> bool:
     return str(app.connection_for_read().transport.driver_type) == "redis"
 
 
+def key_prefix(app: Celery) -> str:
+    """What all keys of the broker's Redis begin with: the transport option ``global_keyprefix``."""
+    return str((app.conf.broker_transport_options or {}).get("global_keyprefix", ""))
+
+
+def queue_keys(channel: Any, queue: str) -> dict[int, str]:
+    """The lists of Redis that a queue is made of, by priority."""
+    return {step: channel.global_keyprefix + channel._q_for_pri(queue, step) for step in channel.priority_steps}
+
+
+def list_lengths(client: redis.Redis, channel: Any, queues: Sequence[str]) -> dict[str, dict[int, int]]:
+    """How many messages wait in these queues of a Redis, by priority."""
+    keys = [(queue, step, key) for queue in queues for step, key in queue_keys(channel, queue).items()]
+    lengths: dict[str, dict[int, int]] = {queue: {} for queue in queues}
+    with client.pipeline(transaction=False) as pipe:
+        for _, _, key in keys:
+            pipe.llen(key)
+        for (queue, step, _), length in zip(keys, pipe.execute(), strict=True):
+            lengths[queue][step] = int(length)
+    return lengths
+
+
 @contextmanager
 def queue_lengths(app: Celery) -> Iterator[Callable[[str], int]]:
     """A function that says how many messages wait in a queue; 0 for one that nobody has declared yet."""
@@ -264,7 +286,7 @@ def queue_lengths(app: Celery) -> Iterator[Callable[[str], int]]:
         if is_redis(app):
             channel: Any = connection.default_channel
             client = redis.Redis(connection_pool=channel.pool)
-            yield lambda queue: int(client.llen(queue))
+            yield lambda queue: sum(list_lengths(client, channel, [queue])[queue].values())
             return
 
         def declared(queue: str) -> int:

@@ -19,10 +19,12 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from ..dead_list import DEAD_LIST
 from ..errors import BrokerUnreachable
 from ..logging_signals import SENT_AT
 from ..names import QUEUES
 from ..settings import mask
+from ..transport import list_lengths, queue_keys
 
 #: Seconds to connect, and to wait for an answer: whoever asks how things are must not hang.
 QUICK: Final[dict[str, Any]] = {"socket_connect_timeout": 2, "socket_timeout": 3, "health_check_interval": 0}
@@ -59,13 +61,15 @@ class Broker:
         self.channel: Any = connection.default_channel
         self.is_redis = connection.transport.driver_type == "redis"
         self.prefix: str = getattr(self.channel, "global_keyprefix", "")
+        #: The key of the messages that were put aside.
+        self.dead_list = self.prefix + DEAD_LIST
         self.client = redis.Redis(connection_pool=self.channel.pool) if self.is_redis else None
 
     def queues(self, queue_names: Sequence[str] = QUEUES) -> list[QueueState]:
         """The state of these queues."""
         if self.client is None:
             return [QueueState(name, self._declared_length(name), None) for name in queue_names]
-        lengths = self._lengths(queue_names)
+        lengths = list_lengths(self.client, self.channel, queue_names)
         held = self.unacknowledged()
         return [
             QueueState(
@@ -82,12 +86,11 @@ class Broker:
         """How many messages wait in one queue."""
         if self.client is None:
             return self._declared_length(queue)
-        return sum(self._lengths([queue])[queue].values())
+        return sum(list_lengths(self.client, self.channel, [queue])[queue].values())
 
     def keys(self, queue: str) -> dict[int, str]:
         """The lists that a queue is made of, by priority."""
-        steps = self.channel.priority_steps
-        return {step: self.prefix + self.channel._q_for_pri(queue, step) for step in steps}
+        return queue_keys(self.channel, queue)
 
     def unacknowledged(self) -> Counter[str]:
         """How many messages of each queue are in workers' hands; "" for those that were too many to look at."""
@@ -105,16 +108,6 @@ class Broker:
         """The client on a broker that is Redis."""
         assert self.client is not None, "only on Redis"
         return self.client
-
-    def _lengths(self, queue_names: Sequence[str]) -> dict[str, dict[int, int]]:
-        keys = [(name, step, key) for name in queue_names for step, key in self.keys(name).items()]
-        with self.redis_client().pipeline(transaction=False) as pipe:
-            for _, _, key in keys:
-                pipe.llen(key)
-            lengths: dict[str, dict[int, int]] = {name: {} for name in queue_names}
-            for (name, step, _), length in zip(keys, pipe.execute(), strict=True):
-                lengths[name][step] = int(length)
-        return lengths
 
     def _oldest(self, queue: str, lengths: dict[int, int]) -> float | None:
         ages = [

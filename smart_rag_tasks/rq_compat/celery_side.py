@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from ..celery import app
 from ..errors import BrokerUnreachable
 from ..names import ALIASES, QUEUES, TASK_QUEUES, queue_of
-from ..transport import broker_client
+from ..transport import broker_client, key_prefix
 from .items import Item
 
 #: Seconds that workers get to answer.
@@ -59,7 +59,7 @@ class CelerySide:
     name = "celery"
 
     def __init__(self) -> None:
-        self._prefix = str((app.conf.broker_transport_options or {}).get("global_keyprefix", ""))
+        self._prefix = key_prefix(app)
         self._known: tuple[float, list[str]] = (0.0, [])
 
     def check(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from stack import Stack, chunks_of, wait_until
 from testing_generators import read
 
-from smart_rag_tasks import names
+from smart_rag_tasks import dead_list, maintenance, names
 from smart_rag_tasks.celery import app
 from smart_rag_tasks.cli import rag
 from smart_rag_tasks.client import Client
@@ -129,6 +130,25 @@ def test_malformed_messages(stack: Stack) -> None:
     )
     assert command("discard", again[0]["id"])[0] == 0
     assert listed() == []
+
+
+def test_malformed_messages_under_a_key_prefix(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.conf, "broker_transport_options", {"global_keyprefix": "rag:"})
+    client = redis.Redis.from_url(stack.env["REDIS_URL"])
+    key = f"rag:{dead_list.DEAD_LIST}"
+    for raw in (b"this is no message", b"nor is this"):
+        dead_list.bury(client, "idle", "not JSON", raw, key=key)
+    newer, older = (item["id"] for item in listed("--source", "message"))
+    assert "this is no message" in command("show", older)[1]
+    assert 0 == command("retry", older)[0]
+    assert [b"this is no message"] == client.lrange("rag:idle", 0, -1)
+    assert 0 == command("discard", newer)[0]
+    assert [] == listed()
+
+    client.delete(key)
+    client.xadd(key, {"queue": "idle"}, id=f"{int((time.time() - 2 * dead_list.EXPIRES) * 1000)}-0")
+    assert 1 == maintenance.expire()["messages"]
+    assert 0 == dead_list.count(client, key=key)
 
 
 def test_refused_files(stack: Stack, tmp_path: Path) -> None:

@@ -172,6 +172,29 @@ class TestChannel:
         [kept] = dead_messages(client, key="rag:" + DEAD_LIST)
         assert (kept.queue, kept.reason) == ("q", "not JSON")
 
+    @pytest.mark.parametrize("prefix", ["", "rag:"])
+    def test_lengths_are_of_all_priorities_under_the_prefix(
+        self, server: RedisServer, client: redis.Redis, app: Any, prefix: str
+    ) -> None:
+        from celery import Celery
+
+        from smart_rag_tasks.transport import queue_lengths
+
+        sender = Celery("prefixed", broker=server.url, set_as_current=False)
+        sender.conf.broker_transport_options = {"global_keyprefix": prefix}
+        for priority in (0, 3, 9):
+            sender.send_task("any", queue="idle", priority=priority)
+        with queue_lengths(sender) as length:
+            assert (3, 0) == (length("idle"), length("nobody_declared_it"))
+
+    def test_an_answer_under_a_prefix_expires_too(self, server: RedisServer, client: redis.Redis, app: Any) -> None:
+        from kombu import Connection
+
+        with Connection(server.url, transport_options={"global_keyprefix": "rag:"}) as connection:
+            channel: Any = connection.default_channel
+            channel._put("gone.reply.celery.pidbox", {"properties": {"priority": 0}})
+        assert 0 < client.ttl("rag:gone.reply.celery.pidbox") <= 300
+
 
 class TestRequeue:
     def test_goes_back_to_its_queue_and_runs(self, client: redis.Redis, worker: Worker) -> None:
