@@ -212,7 +212,7 @@ class Client:
     def _lacks_metadata(self, document_id: str) -> bool:
         with self.env.store.read() as connection:
             states = (ChunkState.FAILED, ChunkState.QUARANTINED, ChunkState.PENDING)
-            return any(True for state in states for _ in stored.chunk_rows(connection, document_id, state=state))
+            return stored.has_chunks(connection, document_id, states)
 
 
 def top_keywords(metas: Sequence[Json], count: int) -> list[str]:

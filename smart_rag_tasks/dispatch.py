@@ -54,11 +54,6 @@ def engine(name: str) -> Engine:
     raise InvalidSettings(f"engine {name}: there is none of that name")
 
 
-def choose_engine(store: Store, settings: Settings, document_id: str) -> str:
-    """The engine of a new run."""
-    return routing.choose(store, settings, document_id)
-
-
 def submit(
     store: Store,
     settings: Settings,
@@ -97,7 +92,7 @@ def submit(
 
 def enter(store: Store, wish: Submission, entered: str = "", *, settings: Settings | None = None) -> Admission:
     """Store a submission that was validated, and dispatch its run unless the engine ``entered`` has it."""
-    chosen = wish.engine or choose_engine(store, settings or get_settings(), wish.document_id)
+    chosen = wish.engine or routing.choose(store, settings or get_settings(), wish.document_id)
     engine(chosen)  # raises, before anything is stored, when it is not installed
     admission = admit(store, replace(wish, engine=chosen))
     if admission.created and admission.engine != entered:

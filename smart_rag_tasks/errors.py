@@ -133,10 +133,6 @@ class BrokerUnreachable(TransientError):
     """The broker does not answer: check REDIS_URL and that Redis is up."""
 
 
-class SinkError(TransientError):
-    """A vector store did not take the records; they stay in the outbox and are sent again."""
-
-
 class RedisServerError(SmartRagError):
     """No Redis server could be started."""
 

@@ -74,7 +74,7 @@ def broken_settings(
         *_limits(conf, limit, dict(task_limits or {})),
         *_results(conf, limit),
         *_places(conf),
-        *_processes(conf, facts),
+        *_processes(facts),
     ]
 
 
@@ -176,7 +176,7 @@ def _places(conf: Any) -> Iterator[Broken]:
         yield Broken("result_backend", f"is {backend or 'not set'}: it can run no chord; use redis://…")
 
 
-def _processes(conf: Any, facts: WorkerFacts) -> Iterator[Broken]:
+def _processes(facts: WorkerFacts) -> Iterator[Broken]:
     if facts.pool in ("prefork", "processes") or _is(facts.pool, PREFORK):
         return
     name = facts.pool if isinstance(facts.pool, str) else f"{facts.pool.__module__.rsplit('.', 1)[-1]}"

@@ -87,7 +87,7 @@ def evaluate(subject: Subject, *, interval: float = INTERVAL, now: float | None 
         samples = gather(subject)
         at = time.time() if now is None else now
         found = _step(memory, ours, samples, at, list(tellers))
-        told, waiting = _tell(memory, tellers, at)
+        told, waiting = _tell(memory, tellers)
     return Evaluation(found.alerts, found.notices, told, waiting)
 
 
@@ -133,7 +133,7 @@ def past(memory: redis.Redis, since: float) -> dict[str, float]:
     return oldest
 
 
-def _tell(memory: redis.Redis, tellers: Mapping[str, Any], now: float) -> tuple[int, int]:
+def _tell(memory: redis.Redis, tellers: Mapping[str, Any]) -> tuple[int, int]:
     """Deliver what waits; returns how many were told, and how many wait for another try."""
     told = waiting = 0
     entries: Mapping[Any, Any] = memory.hgetall(NOTICES)

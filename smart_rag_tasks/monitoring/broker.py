@@ -137,16 +137,10 @@ def age_of(raw: Any) -> float | None:
 def open_broker(app: Celery) -> Iterator[Broker]:
     """A connection for the length of a block; BrokerUnreachable within a few seconds if there is none."""
     with app.connection_for_read(transport_options=QUICK, connect_timeout=2) as connection:
-        lost: tuple[type[BaseException], ...] = (
-            OperationalError,
-            OSError,
-            redis.RedisError,
-            *connection.connection_errors,
-        )
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             yield Broker(connection)
-        except lost as error:
+        except (*_LOST, *connection.connection_errors) as error:
             raise unreachable(connection, error) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, case, delete, func, literal, select, tuple_
 
 from ..models import TERMINAL, ChunkState, Json, RunStatus
 from .schema import chunks, documents, runs
@@ -99,25 +99,20 @@ def count_by_status(connection: Connection) -> dict[str, int]:
     return dict(map(tuple, connection.execute(query)))
 
 
-def by_source(connection: Connection, sources: Sequence[str]) -> dict[str, Row[Any]]:
-    """Documents by where they came from."""
-    query = select(documents).where(documents.c.source.in_(sources))
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return {row.source: row for row in rows}
-
-
 def count_chunks(connection: Connection, document_id: str) -> int:
     """How many chunks a document has."""
     query = select(func.count()).select_from(chunks).where(chunks.c.document_id == document_id)
     return int(connection.execute(query).scalar_one())
 
 
+def has_chunks(connection: Connection, document_id: str, states: Sequence[str]) -> bool:
+    """Whether a document has a chunk in one of these states."""
+    query = select(literal(1)).where(chunks.c.document_id == document_id, chunks.c.state.in_(states)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def chunk_rows(
-    connection: Connection,
-    document_id: str,
-    *,
-    state: str | None = None,
-    limit: int | None = None,
+    connection: Connection, document_id: str, *, state: str | None = None, limit: int | None = None
 ) -> Iterator[Row[Any]]:
     """A document's chunks in order, the first ``limit`` or all, read in pages."""
     query = select(chunks).where(chunks.c.document_id == document_id).order_by(chunks.c.position).limit(limit)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from ..models import TERMINAL, RunStatus
+from ..models import RunStatus
 from .schema import batches, documents, outbox, runs
 
 
@@ -64,8 +64,3 @@ def running_documents(connection: Connection, limit: int) -> list[Row[Any]]:
 def run_of_task(connection: Connection, run_id: str) -> Row[Any] | None:
     """A run by its id, with its counts; None if there is none."""
     return connection.execute(select(runs).where(runs.c.run_id == run_id)).first()
-
-
-def is_open(status: str) -> bool:
-    """Whether a run of this status has not ended."""
-    return status not in TERMINAL

@@ -208,12 +208,6 @@ _PROGRESS = (
 )
 
 
-def set_stage(connection: Connection, run_id: str, stage: str) -> None:
-    """Note the stage of a run that has not ended."""
-    statement = update(runs).where(runs.c.run_id == run_id, runs.c.status.not_in(TERMINAL))
-    connection.execute(statement.values(stage=stage))
-
-
 def has_open_batches(connection: Connection, run_id: str) -> bool:
     """Whether any batch of the run is not done."""
     return connection.execute(_OPEN_BATCH, {"b_run_id": run_id}).first() is not None
