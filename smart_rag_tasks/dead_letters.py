@@ -219,7 +219,8 @@ def _message_letter(message: dead_list.DeadMessage) -> DeadLetter:
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    """64 bits: with 40, half a million letters were likely to have two of one id, and to be discarded together."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def details(env: Environment, letter: DeadLetter) -> Json:

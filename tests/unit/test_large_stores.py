@@ -22,6 +22,7 @@ from smart_rag_tasks.stages import control, environment
 from smart_rag_tasks.stages.environment import Environment
 from smart_rag_tasks.stages.ingest import Submission, admit
 from smart_rag_tasks.store import Store
+from smart_rag_tasks.store.schema import chunks
 
 
 @pytest.fixture
@@ -104,3 +105,24 @@ def test_what_has_ended_is_asked_in_one_statement(env: Environment, tmp_path: Pa
     control.delete(env, "three")
     ended = {record["document_id"]: record["status"] for record in processor._ended(waiting)}
     assert {"two": "cancelled", "three": "deleted"} == ended
+
+
+def test_of_many_dead_letters_no_two_have_one_id(env: Environment) -> None:
+    alike = [Chunk("c186544", "one", 0), Chunk("c620845", "two", 1)]  # the first 40 bits of their digests are the same
+    admit(env.store, Submission("guide", alike, "extractive", {}, engine=names.CELERY))
+    with env.store.write() as connection:
+        connection.execute(chunks.update().values(state="failed", error_kind="ValueError"))
+    ids = [letter["id"] for letter in json.loads(printed("dead-letters", "list", "--source", "chunk", "--json"))]
+    printed("dead-letters", "discard", ids[0])
+    assert ids[1:] == [letter["id"] for letter in json.loads(printed("dead-letters", "list", "--json"))]
+
+
+def test_whether_metadata_is_missing_is_asked_without_reading_the_chunks(env: Environment) -> None:
+    submitted(env, "tea", 3)
+    client = Client()
+    with statements(client.env.store) as seen:
+        assert client._lacks_metadata("tea")
+    assert [] == [statement for statement in seen if "chunks.text" in statement]
+    with env.store.write() as connection:
+        connection.execute(chunks.update().values(state="done"))
+    assert not client._lacks_metadata("tea")
