@@ -93,18 +93,13 @@ def _as_json(rule: Any, found: list[Any], silenced: dict[str, float]) -> dict[st
 @options.as_json
 def test(as_json: bool) -> None:
     """Send a test notice to everybody who would be told; exits with 1 if somebody cannot be."""
-    from ..errors import SmartRagError
     from ..monitoring.alerts import test_notice
-    from ..monitoring.notifiers import notifiers
+    from ..monitoring.notifiers import notifiers, refusal
     from ..settings import get_settings
 
     outcome: dict[str, str] = {}
     for name, tell in notifiers(get_settings()).items():
-        try:
-            tell(test_notice(time.time()))
-            outcome[name] = "told"
-        except SmartRagError as error:
-            outcome[name] = str(error)
+        outcome[name] = refusal(tell, test_notice(time.time())) or "told"
     if as_json:
         output.print_json(outcome)
     else:

@@ -17,14 +17,14 @@ from uuid import uuid4
 
 import redis
 
-from ..errors import BrokerUnreachable, InvalidInput, SmartRagError
+from ..errors import BrokerUnreachable, InvalidInput
 from ..models import Json
 from ..settings import Settings, client_url
 from .alert_rules import ERROR_WINDOW, GROWTH_WINDOW, INTERVAL, Moment, Rule, remembered, rules
 from .alert_states import Alert, Notice, step
 from .broker import QUICK, open_broker
 from .checks import Subject
-from .notifiers import notifiers
+from .notifiers import notifiers, refusal
 from .samples import Samples, gather
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,13 @@ def open_memory(subject: Subject) -> Iterator[redis.Redis]:
             return
     if not subject.settings.result_backend.startswith("redis"):
         raise BrokerUnreachable("alerts are kept in Redis, and neither broker nor result backend is one")
-    with redis.Redis.from_url(client_url(subject.settings.result_backend), **QUICK) as client:
-        yield client
+    try:
+        with redis.Redis.from_url(client_url(subject.settings.result_backend), **QUICK) as client:
+            yield client
+    except redis.RedisError as error:
+        raise BrokerUnreachable(
+            f"the result backend, where alerts are kept, does not answer ({type(error).__name__})"
+        ) from error
 
 
 def check(settings: Settings) -> None:
@@ -140,23 +145,21 @@ def _tell(memory: redis.Redis, tellers: Mapping[str, Any]) -> tuple[int, int]:
     for key, raw in sorted(entries.items(), key=lambda item: json.loads(item[1])["notice"]["at"]):
         entry = json.loads(raw)
         teller, notice = tellers.get(entry["to"]), Notice(**entry["notice"])
-        try:
-            if teller is not None:
-                teller(notice)
+        if teller is not None and (words := refusal(teller, notice)):
+            waiting += _put_off(memory, key, entry, words)
+        else:
             memory.hdel(NOTICES, key)
             told += 1
-        except SmartRagError as error:
-            waiting += _put_off(memory, key, entry, error)
     return told, waiting
 
 
-def _put_off(memory: redis.Redis, key: bytes, entry: Json, error: SmartRagError) -> int:
+def _put_off(memory: redis.Redis, key: bytes, entry: Json, words: str) -> int:
     entry["tries"] += 1
     if entry["tries"] >= TRIES:
-        logger.error("alert: %s was never told of %s: %s", entry["to"], entry["notice"]["rule"], error)
+        logger.error("alert: %s was never told of %s: %s", entry["to"], entry["notice"]["rule"], words)
         memory.hdel(NOTICES, key)
         return 0
-    logger.warning("alert: %s: %s; trying again", entry["to"], error)
+    logger.warning("alert: %s: %s; trying again", entry["to"], words)
     memory.hset(NOTICES, key, json.dumps(entry))
     return 1
 

@@ -61,6 +61,11 @@ class Subject:
             )
         return Store(self.settings.store_url)
 
+    def close(self) -> None:
+        """Give back the connections to the store, if there are any."""
+        if "store" in self.__dict__:
+            self.store.close()
+
     @cached_property
     def replies(self) -> dict[str, workers.Replies]:
         """What workers say to `ping` and `active_queues`; asked once."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from threading import Thread
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
-from ..errors import InvalidSettings, SmartRagError
+from ..errors import InvalidSettings, SmartRagError, words_of
 from ..instrumentation import metrics
 from ..instrumentation.metrics import BUCKETS, Metric
 from . import alerts
@@ -88,9 +89,12 @@ def evaluate_alerts(subject: Subject, every: float, stopped: threading.Event) ->
     """Evaluate the alert rules until ``stopped``: also when no worker is left that could do it."""
     while not stopped.is_set():
         try:
-            alerts.evaluate(Subject(subject.app, subject.settings, subject.timeout), interval=every)
+            with closing(Subject(subject.app, subject.settings, subject.timeout)) as anew:
+                alerts.evaluate(anew, interval=every)
         except SmartRagError as error:
             logger.warning("alerts: %s", error)
+        except Exception as error:  # nobody would start this thread again
+            logger.error("alerts: %s", words_of(error))  # noqa: TRY400
         stopped.wait(every)
 
 

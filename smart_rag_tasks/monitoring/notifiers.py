@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from ..errors import InvalidSettings, TransientError
+from ..errors import InvalidSettings, SmartRagError, TransientError, words_of
 from ..settings import Settings
 from . import webhook
 from .alert_states import FIRING, Notice
@@ -22,7 +22,7 @@ PATIENCE: Final = 10.0
 #: Scheme, and the port when the URL has none.
 _SMTP: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
-#: Tells somebody; raises TransientError or InvalidSettings when it could not.
+#: Tells somebody; `refusal` is how it is called.
 Notifier = Callable[[Notice], None]
 
 
@@ -40,6 +40,17 @@ def notifiers(settings: Settings) -> dict[str, Notifier]:
         _mail_server(settings)
         found["mail"] = lambda notice: _mail(settings, notice)
     return found
+
+
+def refusal(tell: Notifier, notice: Notice) -> str:
+    """Tell somebody; returns why that could not be done, "" when it was. Never raises: others are to be told too."""
+    try:
+        tell(notice)
+    except SmartRagError as error:
+        return str(error)
+    except Exception as error:  # whatever it stumbled over
+        return words_of(error)
+    return ""
 
 
 def _log(notice: Notice) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import Any
 
 from celery import Task
@@ -26,7 +27,8 @@ def evaluate_alerts(self: Task[Any, Any]) -> Json:
     from . import alerts
 
     try:
-        found = alerts.evaluate(Subject(app, get_settings()))
+        with closing(Subject(app, get_settings())) as subject:
+            found = alerts.evaluate(subject)
     except SmartRagError as error:
         logger.warning("alerts: %s", error)
         return {}

@@ -6,11 +6,15 @@ import http.server
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
+import unittest.mock
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +23,8 @@ import yaml
 from celery import Celery
 from desk import PASSWORD, SECRET, Desk, eventually, free_port
 
-from smart_rag_tasks.monitoring import alerts, webhook
+from smart_rag_tasks.errors import BrokerUnreachable
+from smart_rag_tasks.monitoring import alerts, exporter, webhook
 from smart_rag_tasks.monitoring.alert_states import FIRING, PENDING, RESOLVED
 from smart_rag_tasks.monitoring.checks import Subject
 from smart_rag_tasks.settings import load
@@ -127,6 +132,59 @@ def test_a_notice_waits_for_a_webhook_that_is_away(desk: Desk, told: dict[str, A
     assert after is not None
     assert (after.told, after.waiting) == (1, 0)
     assert [notice["rule"] for notice in told["notices"]] == ["worker_down"]
+
+
+def test_a_notifier_that_breaks_holds_up_no_other(
+    desk: Desk, told: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=greet_mail, args=(server,), daemon=True).start()
+        mail = {"alert_mail_from": "desk@example.org", "alert_mail_to": "people@example.org"}
+        url = f"smtp://desk:pässword@127.0.0.1:{server.getsockname()[1]}"
+        subject, now = subject_of(desk, told, alert_smtp=url, **mail), time.time()
+        alerts.evaluate(subject, interval=0.001, now=now)
+        found = alerts.evaluate(subject, interval=0.001, now=now + 3)
+    assert found is not None
+    assert (found.told, found.waiting) == (2, 1)
+    assert ["worker_down"] == [notice["rule"] for notice in told["notices"]]
+    assert "alert: mail: UnicodeEncodeError" in caplog.text
+    assert "ssword" not in caplog.text
+
+
+def greet_mail(server: socket.socket) -> None:
+    """A mail server as far as a password."""
+    talk = server.accept()[0].makefile("rw", newline="")
+    talk.write("220 desk\r\n")
+    talk.flush()
+    talk.readline()
+    talk.write("250-desk\r\n250 AUTH PLAIN LOGIN\r\n")
+    talk.flush()
+    talk.readline()
+
+
+def test_evaluations_end_with_their_exporter_only(desk: Desk, told: dict[str, Any], monkeypatch: Any) -> None:
+    stopped, seen = threading.Event(), list[Subject]()
+
+    def evaluate(subject: Subject, **_: Any) -> None:
+        subject.__dict__["store"] = unittest.mock.Mock()
+        seen.append(subject)
+        assert all(each.store.close.called for each in seen[:-1])
+        if len(seen) == 3:
+            stopped.set()
+        raise [redis.ConnectionError("gone"), KeyError("odd"), BrokerUnreachable][len(seen) - 1]
+
+    monkeypatch.setattr(alerts, "evaluate", evaluate)
+    exporter.evaluate_alerts(subject_of(desk, told), 0.01, stopped)
+    assert 3 == len(seen)
+
+
+def test_redis_beside_rabbitmq_that_is_away_is_an_error_of_ours(
+    desk: Desk, told: dict[str, Any], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(alerts, "open_broker", lambda _: nullcontext(SimpleNamespace(client=None)))
+    subject = subject_of(desk, told, redis_url=f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(BrokerUnreachable, match="result backend"):
+        alerts.evaluate(subject)
 
 
 def test_a_silent_rule_tells_nobody(desk: Desk, told: dict[str, Any]) -> None:
