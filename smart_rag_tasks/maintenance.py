@@ -51,7 +51,8 @@ def _only_sweep(env: Environment) -> Iterator[bool]:
             yield mine
         return
     with broker_client(app) as client:
-        yield bool(client.set("smart_rag_tasks:sweeping", "1", nx=True, px=int(env.settings.sweep_seconds * 800)))
+        key = f"{key_prefix(app)}smart_rag_tasks:sweeping"
+        yield bool(client.set(key, "1", nx=True, px=int(env.settings.sweep_seconds * 800)))
 
 
 def act(found: maintenance.Sweep) -> Json:
