@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     time_limit: float = Field(120.0, alias="SMART_RAG_TIME_LIMIT", gt=0)
     #: Seconds; above every hard limit.
     visibility_timeout: float = Field(300.0, alias="SMART_RAG_VISIBILITY_TIMEOUT", gt=0, le=_WEEK)
-    #: Seconds a worker that is told to stop lets its tasks run on.
+    #: Seconds a worker that is told to stop lets its batches run on; its other tasks go back to their queue.
     soft_shutdown: float = Field(20.0, alias="SMART_RAG_SOFT_SHUTDOWN", ge=0, le=_WEEK)
     #: Seconds a lease lasts without renewal.
     lease_seconds: float = Field(12.0, alias="SMART_RAG_LEASE_SECONDS", ge=0.5, le=3600)

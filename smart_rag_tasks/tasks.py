@@ -32,7 +32,7 @@ from .stages.finish import finish
 from .stages.ingest import submission_of_file
 from .stages.sinking import feed, remove
 from .stages.validation import valid_lane
-from .transport import BROKER_AWAY
+from .transport import BROKER_AWAY, GIVEN_BACK
 
 logger = logging.getLogger(__name__)
 
@@ -217,8 +217,9 @@ def process_document_pipeline(
 
 
 def _again(task: Task[Any, Any]) -> bool:
-    """Whether this message was delivered before: its process may have died of it."""
-    return bool((task.request.delivery_info or {}).get("redelivered"))
+    """Whether this message was delivered before, and not given back by its worker: a process may have died of it."""
+    redelivered = (task.request.delivery_info or {}).get("redelivered")
+    return bool(redelivered) and not getattr(task.request, GIVEN_BACK, False)
 
 
 def _replace(task: Task[Any, Any], signature: Signature[Any]) -> Any:

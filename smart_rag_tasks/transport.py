@@ -66,6 +66,9 @@ BROKER_AWAY: Final = (BrokerUnreachable, KombuError, redis.RedisError, OSError)
 REPLIES: Final = ".reply.celery.pidbox"
 REPLIES_KEPT: Final = 300
 
+#: Header of a message that was restored: whether its worker gave it back, or its process is gone.
+GIVEN_BACK: Final = "given_back"
+
 #: Stands for the queue of a message that does not say where it came from.
 UNACKNOWLEDGED: Final = "unacked"
 
@@ -87,6 +90,8 @@ class Guard(_Base):
 
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_message_bytes")
     max_message_bytes = MAX_MESSAGE_BYTES
+    #: Whether what is restored now is what this process has in hand, at its end or after a lost connection.
+    gives_back = False
 
     def problem_of(self, raw: bytes) -> str | None:
         """Why this cannot be delivered, None when it can."""
@@ -177,6 +182,7 @@ class Guard(_Base):
         if problem is not None:  # kombu would log all of it, and drop it
             self.bury(_text(routing_key), problem, dumps(payload).encode())
             return
+        payload["headers"][GIVEN_BACK] = self.gives_back  # kombu only marks that it was delivered before
         super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
 
     def bury_unacknowledged(self, tag: str) -> None:
@@ -210,6 +216,14 @@ class GuardedQoS(kombu_redis.QoS):
             while self._owed:
                 self._remove_from_indices(self._owed[-1]).execute()  # type: ignore[attr-defined]  # not in the stubs
                 self._owed.pop()
+
+    def restore_unacked(self, client: Any | None = None) -> None:
+        """What this process has in hand goes back, begun or not: nothing has died of it."""
+        self.channel.gives_back = True
+        try:
+            super().restore_unacked(client)
+        finally:
+            self.channel.gives_back = False
 
     def restore_by_tag(self, tag: str, client: Any | None = None, leftmost: bool = False) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ground import QUICK
-from stack import Stack
+from stack import Stack, wait_until
 from testing_generators import read
 
 from smart_rag_tasks.tasks import generate_metadata_for_chunk
@@ -30,3 +30,18 @@ def test_it_is_put_aside_after_three_tries(stack: Stack, word: str) -> None:
 
     again: Any = generate_metadata_for_chunk.delay("c2", "a text without", "single").get(timeout=30)
     assert "completed" == again["status"]
+
+
+def test_a_worker_that_is_told_to_stop_is_no_death(new_stack: Callable[..., Stack]) -> None:
+    """Three deploys in the middle of a healthy chunk; then it is generated."""
+    stack = new_stack(**QUICK.settings | {"SMART_RAG_SOFT_SHUTDOWN": "0.5"})
+    stack.ledger_generator(seconds=60)
+    result: Any = generate_metadata_for_chunk.delay("c1", "a text", "single")
+    for deploy in (1, 2, 3):
+        worker = stack.start_worker()
+        wait_until(lambda n=deploy: n == read(stack.ledger)["single", "c1"], what=f"try {deploy}")
+        stack.stop_worker(worker)
+
+    stack.ledger_generator(seconds=0)
+    stack.start_worker()
+    assert "completed" == result.get(timeout=30)["status"]
