@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -82,10 +83,17 @@ class LazyGroup(click.Group):
                 raise
             if error.filename is None:
                 click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+                _drop_output()
                 ctx.exit(1)
             name = click.format_filename(error.filename)
             click.echo(f"Error: {name}: {error.strerror}; check the path and its permissions", err=True)
             ctx.exit(2)
+
+
+def _drop_output() -> None:
+    """What standard output still holds goes nowhere: the interpreter's end would fail on it again."""
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
