@@ -1,6 +1,6 @@
-"""The sweep's timer in every worker: without beat, nothing is lost either.
+"""Two timers in every worker: the sweep's, so that nothing is lost without beat either, and one that replaces children.
 
-The parent only sends a message: it forks later, so it must not touch the store.
+For the sweep the parent only sends a message: it forks later, so it must not touch the store.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from .settings import get_settings
 logger = logging.getLogger(__name__)
 
 
-class SweepTimer(bootsteps.StartStopStep):
-    """Sends `maintenance.sweep` every few seconds; of many workers one does in a period."""
+#: Seconds that a child which has ended may hold up the task that it was given.
+UNNOTICED = 0.2
+
+
+class _Timer(bootsteps.StartStopStep):
+    """Calls something every few seconds while the consumer is connected."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -25,17 +29,41 @@ class SweepTimer(bootsteps.StartStopStep):
         super().__init__(consumer, **options)
         self.entry: Any = None
 
+    def begin(self, consumer: Any) -> Any:
+        """The timer's entry."""
+        raise NotImplementedError
+
     def start(self, consumer: Any) -> None:
         """Begin when the consumer is connected (again)."""
         self.stop(consumer)
-        seconds = get_settings().sweep_seconds
-        self.entry = consumer.timer.call_repeatedly(seconds, send_sweep, (consumer.app, seconds))
+        self.entry = self.begin(consumer)
 
     def stop(self, consumer: Any) -> None:
         """End with the connection."""
         if self.entry is not None:
             self.entry.cancel()
             self.entry = None
+
+
+class SweepTimer(_Timer):
+    """Sends `maintenance.sweep` every few seconds; of many workers one does in a period."""
+
+    def begin(self, consumer: Any) -> Any:
+        """Every ``sweep_seconds``."""
+        seconds = get_settings().sweep_seconds
+        return consumer.timer.call_repeatedly(seconds, send_sweep, (consumer.app, seconds))
+
+
+class ChildTimer(_Timer):
+    """Replaces children that have ended (`worker_max_tasks_per_child`) as soon as they can be waited for.
+
+    Celery hears of the end from a pipe, which closes a moment before that; where it is too fast, it looks again after
+    up to five seconds, and so long waits the task that it gave to the child meanwhile (celery#9588).
+    """
+
+    def begin(self, consumer: Any) -> Any:
+        """Every ``UNNOTICED`` seconds, where it is the event loop that looks after the children."""
+        return consumer.timer.call_repeatedly(UNNOTICED, consumer.pool.maintain_pool) if consumer.hub else None
 
 
 def send_sweep(app: Any, seconds: float) -> None:

@@ -17,7 +17,7 @@ from . import (
     transport,
 )
 from .backend import BACKENDS
-from .bootsteps import SweepTimer
+from .bootsteps import ChildTimer, SweepTimer
 from .configuration import configuration
 
 transport.install()
@@ -42,7 +42,7 @@ if _alone:
     logging_signals.take_over()
 app.loader.override_backends = BACKENDS
 app.config_from_object(configuration())
-app.steps["consumer"].add(SweepTimer)
+app.steps["consumer"].update((SweepTimer, ChildTimer))
 
 
 def _forget_connections() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ class LedgerGenerator(BaseGenerator):
 
     ``raise:always``, ``raise:N`` (the first N times), ``wrong:`` (an error that repeating cannot mend),
     ``transient:N``, ``gate:FILE`` (waits until the file is there), ``kill`` (SIGKILL itself), ``exit`` (``os._exit``),
-    ``hang`` (for ever, deaf to the soft limit). ``seconds`` of work a chunk.
+    ``hang`` (for ever, deaf to the soft limit), ``quietly`` (its parent hears of its end now, before it can be waited
+    for). ``seconds`` of work a chunk.
     """
 
     name = "ledger"
@@ -44,7 +46,7 @@ class LedgerGenerator(BaseGenerator):
         if self.seconds:
             time.sleep(self.seconds)
         for word in chunk.text.split():
-            if ":" in word or word in ("kill", "exit", "hang"):
+            if ":" in word or word in ("kill", "exit", "hang", "quietly"):
                 _obey(word, read(self.ledger)[document.document_id, chunk.chunk_id])
         return ChunkMetadata(
             keywords=(chunk.chunk_id,), summary=chunk.text[:20], gist=chunk.text[:20], language="en", tokens=1
@@ -65,6 +67,13 @@ def _obey(word: str, tries: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "exit":
         os._exit(7)
+    if order == "quietly":
+        frame = sys._getframe()
+        while "child_w" not in frame.f_locals:  # of billiard, which forked us: the pipe that our end closes
+            assert frame.f_back
+            frame = frame.f_back
+        os.close(frame.f_locals["child_w"])
+        time.sleep(0.05)
     if order == "hang":
         while True:
             try:
