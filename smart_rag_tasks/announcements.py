@@ -57,7 +57,8 @@ def settle(env: Environment, run_id: str, *, again: bool = False) -> bool:
 def deliver_ending(env: Environment, ending: Ending) -> None:
     """Results and callbacks at once; sinks, which may be slow, by a task of their own."""
     if ending.made:
-        delivery.deliver(env, {"result": send_result, "callback": send_callback}, run_id=ending.result.run_id)
+        if ending.letters:
+            delivery.deliver(env, {"result": send_result, "callback": send_callback}, run_id=ending.result.run_id)
         if env.settings.sink:
             try:
                 app.send_task(names.DELIVER_OUTBOX, queue=names.queue_of(names.DELIVER_OUTBOX))

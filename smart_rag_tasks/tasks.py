@@ -208,7 +208,7 @@ def process_document_pipeline(
     run = planning.look(env, run_id)
     if run.total > env.settings.max_batch:
         return _replace(self, pipelines.document_pipeline(document_id, run_id, run.lane))
-    plan = planning.plan(env, run_id, again=_again(self))
+    plan = planning.plan(env, run_id, again=_again(self), seen=run)
     if len(plan.open) > 1:
         return _replace(self, pipelines.document_pipeline(document_id, run_id, run.lane))
     for number in plan.open:

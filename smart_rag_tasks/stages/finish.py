@@ -30,6 +30,8 @@ class Ending:
     result: FinalResult
     #: True for the one caller that ended the run.
     made: bool
+    #: Whether it left a result or callbacks in the outbox.
+    letters: bool = False
 
 
 def finish(env: Environment, run_id: str, *, announce: bool = True, again: bool = False) -> Ending | None:
@@ -52,9 +54,9 @@ def finish(env: Environment, run_id: str, *, announce: bool = True, again: bool 
     if summary is None:
         return None
     with env.store.write() as connection:
-        made = _end(env, connection, run, summary, announce)
-        if made is not None:
-            return Ending(made, made=True)
+        ending = _end(env, connection, run, summary, announce)
+        if ending is not None:
+            return ending
         ended = runs.get(connection, run_id)
     if ended is not None and ended.status in TERMINAL:
         return Ending(result_of(ended), made=False)  # somebody was faster
@@ -151,7 +153,7 @@ def _describe(env: Environment, run: Row[Any]) -> DocumentMetadata:
 
 def _end(
     env: Environment, connection: Connection, run: Row[Any], summary: DocumentMetadata, announce: bool
-) -> FinalResult | None:
+) -> Ending | None:
     admission.hold_document(connection, run.document_id)
     counts = runs.count_states(connection, run.document_id, run.run_id)
     if counts.get(ChunkState.PENDING, 0):
@@ -165,10 +167,10 @@ def _end(
     removed = runs.drop_left_over_chunks(connection, run.document_id, run.run_id)
     admission.drop_batches(connection, run.run_id)
     result = result_of(ended)
-    _announce(connection, ended, result, now, with_result=announce)
+    letters = _announce(connection, ended, result, now, with_result=announce)
     if env.settings.sink:
         _feed_sink(connection, ended, removed, now)
-    return result
+    return Ending(result, made=True, letters=letters)
 
 
 def _end_values(counts: Mapping[str, int], run: Row[Any], now: float) -> Json:
@@ -197,12 +199,14 @@ def _document_values(run: Row[Any], summary: DocumentMetadata, status: str, now:
     }
 
 
-def _announce(connection: Connection, run: Row[Any], result: FinalResult, now: float, *, with_result: bool) -> None:
+def _announce(connection: Connection, run: Row[Any], result: FinalResult, now: float, *, with_result: bool) -> bool:
+    """Whether there is anybody to tell."""
     rows = _letters(run, run.callbacks, result)
     if with_result:
         address = {"document_id": run.document_id, "run_id": run.run_id}
         rows.append({"kind": "result", "payload": asdict(result), **address})
     mail.put(connection, rows, now)
+    return bool(rows)
 
 
 def _letters(run: Row[Any], listeners: Sequence[Json | str], result: FinalResult) -> list[Json]:

@@ -64,14 +64,14 @@ def look(env: Environment, run_id: str) -> Row[Any]:
     return run
 
 
-def plan(env: Environment, run_id: str, *, again: bool = False) -> Plan:
-    """Plan the run; whoever comes second gets the plan that is there. Raises UnknownRun.
+def plan(env: Environment, run_id: str, *, again: bool = False, seen: Row[Any] | None = None) -> Plan:
+    """Plan the run (``seen``: its row, just read); whoever comes second gets the plan that is there. Raises UnknownRun.
 
     Under a lease if the planning takes a while, or may have killed a process (``again``: the message was delivered
     before). A run that cannot be planned in ``max_attempts`` tries has failed; one that may be tried again has no
     open batches yet.
     """
-    run = look(env, run_id)
+    run = seen or look(env, run_id)
     if run.status not in TERMINAL and run.stage == "queued":
         tried = again or run.redrives > 0
         count = _plan_under_lease(env, run, deaths=int(tried)) if tried or run.total > PAGE else _plan(env, run)

@@ -32,8 +32,10 @@ def hold_document(connection: Connection, document_id: str) -> None:
     """Hold the document's row until the transaction ends.
 
     Whoever writes to a document and its run begins with this, as a submission does: else each waits for the other.
+    A writer of SQLite's holds the whole store anyway.
     """
-    connection.execute(_LOCK, {"b_document_id": document_id})
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"b_document_id": document_id})
 
 
 _LOCK = select(documents).where(documents.c.document_id == bindparam("b_document_id")).with_for_update()
@@ -62,7 +64,14 @@ _INSERT_RUN = runs.insert()
 
 def point_document(connection: Connection, document_id: str, values: Json) -> None:
     """Turn the fence: the document's newest run is the one in ``values``."""
-    connection.execute(update(documents).where(documents.c.document_id == document_id).values(values))
+    parameters = {"b_document_id": document_id} | {f"v_{name}": value for name, value in values.items()}
+    connection.execute(_point_document(tuple(values)), parameters)
+
+
+@cache
+def _point_document(names: tuple[str, ...]) -> Update:
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
+    return update(documents).where(documents.c.document_id == bindparam("b_document_id")).values(values)
 
 
 #: SQLite takes some 32,000 parameters in a statement.
@@ -156,7 +165,10 @@ def count_chunks(connection: Connection, document_id: str, run_id: str) -> int:
 
 def drop_batches(connection: Connection, run_id: str) -> None:
     """Forget a run's batches: whoever gets a message of it finds nothing to do."""
-    connection.execute(delete(batches).where(batches.c.run_id == run_id))
+    connection.execute(_DROP_BATCHES, {"b_run_id": run_id})
+
+
+_DROP_BATCHES = delete(batches).where(batches.c.run_id == bindparam("b_run_id"))
 
 
 def set_callbacks(connection: Connection, run_id: str, callbacks: list[Json | str]) -> None:
