@@ -18,7 +18,7 @@ from typing import Final
 
 from .analysis import Analysis
 from .kept import Kept
-from .words import CONTENT, LOOSE_TAGS, NUMBER, Word, join, rareness
+from .words import CONTENT, LOOSE_ENDS, LOOSE_TAGS, NUMBER, Word, join, rareness
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -92,7 +92,7 @@ def _phrases(analysis: Analysis) -> _Phrases:
     keys = tuple([word.key for word in words])
     tagged = any(sentence[0].tag for sentence in analysis.words if sentence)
     sizes = [0, *accumulate([len(word.text) for word in words])] if tagged else []
-    loose: list[Key] = []  # no phrases unless the text repeats them: they end with a verb, or hold no content word
+    loose: list[Key] = []  # no phrases unless the text repeats them: they hold a verb, or no content word
     end = 0
     for sentence in analysis.words:
         begins: list[int] = []  # of the phrases that may end here or go on
@@ -114,11 +114,9 @@ def _phrases(analysis: Analysis) -> _Phrases:
                         counts[key] = counts.get(key, 1.0) + 1
                         if not words[begin].named and words[better.get(key, first[key])].named:
                             better[key] = begin  # no longer at the start of a sentence
-                    elif word.kind is CONTENT:
+                    elif word.kind is CONTENT or (begin < place and sizes[place + 1] - sizes[begin] > 2):
                         first[key] = begin
-                    elif begin < place and sizes[place + 1] - sizes[begin] > 2:
-                        first[key] = begin
-                        if word.tag in LOOSE_TAGS or not _has_content(words[begin : place + 1]):
+                        if tagged and begin < place and _is_loose(words[begin : place + 1]):
                             loose.append(key)
             if begins and place - begins[0] == _MAX_WORDS - 1:
                 del begins[0]
@@ -129,8 +127,10 @@ def _phrases(analysis: Analysis) -> _Phrases:
     return phrases
 
 
-def _has_content(words: Sequence[Word]) -> bool:
-    return any(word.kind is CONTENT for word in words)
+def _is_loose(words: Sequence[Word]) -> bool:
+    if words[-1].tag in LOOSE_ENDS or any(word.tag in LOOSE_TAGS for word in words):
+        return True
+    return not any(word.kind is CONTENT for word in words)
 
 
 def _discount_nested(phrases: _Phrases, share: float) -> None:

@@ -84,8 +84,11 @@ _SUBJECT_TAGS: Final = frozenset({"n", "nr", "nrt", "nrfg", "ns", "nt", "nz", "n
 #: Those that may stand inside a compound noun: verbs, adjectives, affixes, characters the dictionary lacks.
 _MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "k", "h", "x"})
 _NEVER_FIRST: Final = frozenset({"k", "x"})
-#: Tags of words that end a compound only where the text repeats it (消息投递, 可见性超时).
-LOOSE_TAGS: Final = frozenset({"v", "vi", "b"})
+#: Tags of words with which a compound is a noun only where the text repeats it, else as likely a clause (消息投递失败,
+#: 甘地承认有罪): verbs, and what the tagger takes apart.
+LOOSE_TAGS: Final = frozenset({"v", "vi", "vg", "x"})
+#: The same at its end (可见性超时).
+LOOSE_ENDS: Final = frozenset({"v", "vi", "b"})
 #: First letters of the tags that a document's topics may have: nouns, verbs, adjectives, idioms, abbreviations.
 _TOPICAL_TAGS: Final = frozenset("nvabijlszt")
 #: What is no word where the dictionary does not have it: a character and half of a phrase (牛用, 前要, 该包, 其活).
@@ -227,7 +230,7 @@ def _chinese_word(text: str) -> Word:
         CONTENT if subject and long else WEAK,
         tag,
         opens=tag not in _NEVER_FIRST,
-        closes=subject or tag == "k" or (tag in LOOSE_TAGS and long),
+        closes=subject or tag == "k" or (tag in LOOSE_ENDS and long),
         named=long and tag in NAME_TAGS,
         topical=topical,
     )
