@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Final
 
 from .analysis import Analysis
 from .kept import Kept
-from .words import CONTENT, LOOSE_ENDS, LOOSE_TAGS, NUMBER, Word, join, rareness
+from .words import ANYWHERE, CONTENT, FIRST, LAST, NUMBER, Word, join, rareness
 
 #: Keywords of a chunk at the most; a short one has fewer, one more for every twenty words.
 MAX_KEYWORDS: Final = 8
@@ -70,6 +70,16 @@ class _Phrases:
         place = self.better.get(key, self.first[key])
         return self.words[place : place + len(key)]
 
+    def holds(self, key: Key) -> bool:
+        """Whether it is a word, or repeated, or neither a clause by its verbs nor without a content word."""
+        if len(key) == 1 or key in self.counts:
+            return True
+        words = self.written(key)
+        loose = [word.loose for word in words]
+        if ANYWHERE in loose or loose[0] == FIRST or loose[-1] == LAST:
+            return False
+        return words[-1].kind is CONTENT or any(word.kind is CONTENT for word in words)
+
 
 def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
     """The text's key phrases, the most important first."""
@@ -78,7 +88,7 @@ def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:
     if powers.nested:
         _discount_nested(phrases, powers.nested)
     wanted = min(limit, _FEWEST + len(phrases.words) // _WORDS_PER_KEYWORD)
-    chosen = _distinct(_ranked(phrases, analysis.counts, powers), wanted)
+    chosen = _distinct(filter(phrases.holds, _ranked(phrases, analysis.counts, powers)), wanted)
     return tuple(join(phrases.written(key)) for key in chosen)
 
 
@@ -92,7 +102,6 @@ def _phrases(analysis: Analysis) -> _Phrases:
     keys = tuple([word.key for word in words])
     tagged = any(sentence[0].tag for sentence in analysis.words if sentence)
     sizes = [0, *accumulate([len(word.text) for word in words])] if tagged else []
-    loose: list[Key] = []  # no phrases unless the text repeats them: they hold a verb, or no content word
     end = 0
     for sentence in analysis.words:
         begins: list[int] = []  # of the phrases that may end here or go on
@@ -116,21 +125,10 @@ def _phrases(analysis: Analysis) -> _Phrases:
                             better[key] = begin  # no longer at the start of a sentence
                     elif word.kind is CONTENT or (begin < place and sizes[place + 1] - sizes[begin] > 2):
                         first[key] = begin
-                        if tagged and begin < place and _is_loose(words[begin : place + 1]):
-                            loose.append(key)
             if begins and place - begins[0] == _MAX_WORDS - 1:
                 del begins[0]
         end += len(sentence)
-    for key in loose:
-        if key not in counts:
-            del first[key]
     return phrases
-
-
-def _is_loose(words: Sequence[Word]) -> bool:
-    if words[-1].tag in LOOSE_ENDS or any(word.tag in LOOSE_TAGS for word in words):
-        return True
-    return not any(word.kind is CONTENT for word in words)
 
 
 def _discount_nested(phrases: _Phrases, share: float) -> None:

@@ -82,6 +82,12 @@ def english_finite() -> frozenset[str]:
     return _words("english_finite.txt")
 
 
+@lru_cache(maxsize=1)
+def english_mostly_verbs() -> frozenset[str]:
+    """Base forms of English verbs that are seldom something else: ``wait``, ``swell``."""
+    return _words("english_mostly_verbs.txt")
+
+
 def _forms(name: str) -> dict[str, str]:
     entries = (line.split() for line in _lines(name))
     return {form: base for base, *forms in entries for form in forms}

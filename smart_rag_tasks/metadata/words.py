@@ -18,6 +18,7 @@ from .lexicon import (
     chinese_stop,
     english_common,
     english_finite,
+    english_mostly_verbs,
     english_plurals,
     english_stop,
     english_verbs,
@@ -27,6 +28,8 @@ from .lexicon import (
 
 #: Kinds of words. CONTENT may be a keyword, WEAK may stand inside one, STOP and BREAK end it, NUMBER may follow.
 CONTENT, WEAK, NUMBER, STOP, BREAK = "content", "weak", "number", "stop", "break"
+#: Where in a phrase a verb makes it loose: it may be a clause, and is no phrase unless the text repeats it.
+ANYWHERE, FIRST, LAST = "anywhere", "first", "last"
 #: Tag of a hyphen or middle dot inside a name.
 JOINER: Final = "-"
 
@@ -48,6 +51,8 @@ class Word:
     closes: bool = False
     #: Whether no phrase goes on over it: it begins another one (English participles) or none (finite verbs).
     parts: bool = False
+    #: Where it makes a phrase loose: ANYWHERE, FIRST, LAST or "".
+    loose: str = ""
     #: Whether it may be (part of) a name: written with a capital, or tagged as one.
     named: bool = False
     #: Whether it tells what a whole document is about if the document comes back to it.
@@ -84,11 +89,11 @@ _SUBJECT_TAGS: Final = frozenset({"n", "nr", "nrt", "nrfg", "ns", "nt", "nz", "n
 #: Those that may stand inside a compound noun: verbs, adjectives, affixes, characters the dictionary lacks.
 _MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "k", "h", "x"})
 _NEVER_FIRST: Final = frozenset({"k", "x"})
-#: Tags of words with which a compound is a noun only where the text repeats it, else as likely a clause (消息投递失败,
-#: 甘地承认有罪): verbs, and what the tagger takes apart.
-LOOSE_TAGS: Final = frozenset({"v", "vi", "vg", "x"})
-#: The same at its end (可见性超时).
-LOOSE_ENDS: Final = frozenset({"v", "vi", "b"})
+#: Where words of these tags make a compound loose: verbs, and what the tagger takes apart (甘地承认有罪, 日志归档);
+#: attributes (可见性超时).
+_LOOSE_TAGS: Final = {"v": ANYWHERE, "vi": ANYWHERE, "vg": ANYWHERE, "x": ANYWHERE, "b": LAST}
+#: Tags that may end such a compound.
+_LOOSE_ENDS: Final = frozenset({"v", "vi", "b"})
 #: First letters of the tags that a document's topics may have: nouns, verbs, adjectives, idioms, abbreviations.
 _TOPICAL_TAGS: Final = frozenset("nvabijlszt")
 #: What is no word where the dictionary does not have it: a character and half of a phrase (牛用, 前要, 该包, 其活).
@@ -173,7 +178,21 @@ def _latin_word(text: str, language: str) -> Word:
     if lower in english_finite() and text.islower():
         return Word(text, key, CONTENT, parts=True, topical=True)
     closes = not (participle and language in _ENGLISH)
-    return Word(text, key, CONTENT, opens=True, closes=closes, parts=participle, named=named, topical=True)
+    loose = _where_loose(lower) if text.islower() else ""
+    return Word(text, key, CONTENT, opens=True, closes=closes, parts=participle, loose=loose, named=named, topical=True)
+
+
+def _where_loose(word: str) -> str:
+    """Of an English word: a phrase may begin with a verb's base form, and go on over its third person."""
+    verbs = english_mostly_verbs()
+    if word in verbs:
+        return FIRST
+    is_third = (
+        (word.endswith("s") and word[:-1] in verbs)
+        or (word.endswith("es") and word[:-2] in verbs)
+        or (word.endswith("ies") and word[:-3] + "y" in verbs)
+    )
+    return ANYWHERE if is_third else ""
 
 
 def _is_participle(word: str) -> bool:
@@ -230,7 +249,8 @@ def _chinese_word(text: str) -> Word:
         CONTENT if subject and long else WEAK,
         tag,
         opens=tag not in _NEVER_FIRST,
-        closes=subject or tag == "k" or (tag in LOOSE_ENDS and long),
+        closes=subject or tag == "k" or (tag in _LOOSE_ENDS and long),
+        loose=_LOOSE_TAGS.get(tag, ""),
         named=long and tag in NAME_TAGS,
         topical=topical,
     )
