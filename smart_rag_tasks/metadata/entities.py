@@ -32,14 +32,17 @@ _MONTH: Final = (
     r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
 )
 _LARGE: Final = r"(?:thousand|million|billion|trillion)"
+# The look ahead at the first character is what makes searching fast: most places fail there, not at each alternative.
 _DATE: Final = re.compile(
+    r"(?=[\dADFJMNOS])(?:"
     rf"\b\d{{4}}-\d{{2}}-\d{{2}}\b|\b\d{{1,2}} {_MONTH} \d{{4}}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}\b"
     rf"|\b{_MONTH} \d{{4}}\b|(?<!\d)\d{{3,4}}\s?年(?:\s?\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)?)?"
-    r"|(?<=\b[Ii]n )(?:1[0-9]|20)\d\d\b|(?<=\bsince )(?:1[0-9]|20)\d\d\b"
+    r"|(?<=\b[Ii]n )(?:1[0-9]|20)\d\d\b|(?<=\bsince )(?:1[0-9]|20)\d\d\b)"
 )
 _AMOUNT: Final = re.compile(
+    r"(?=[\d$€£¥])(?:"
     rf"[$€£¥]\s?\d[\d,.]*(?:\s{_LARGE})?\b|\b\d[\d,.]*\s?(?:[%％]|percent\b|per cent\b)|\b\d[\d,.]*\s{_LARGE}\b"
-    r"|\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人)"
+    r"|\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人))"
 )
 _URL: Final = re.compile(r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}")
 _EMAIL: Final = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")
@@ -87,11 +90,12 @@ _CHINESE_PLACE: Final = re.compile(r"..(?:省|市|县|区|州|国|岛|山|河|�
 def entities(analysis: Analysis) -> tuple[Entity, ...]:
     """At most twelve, names first, each once; of more, those whose kind is known."""
     found: dict[str, Entity] = {}
+    said: set[str] = set()  # "Curie" after "Marie Curie" is the same person
     for entity in chain(_names(analysis), _by_form(" ".join(analysis.sentences))):
-        # "Curie" after "Marie Curie" is the same person.
-        if entity.text in found or any(other.endswith(" " + entity.text) for other in found):
+        if entity.text in said:
             continue
         found[entity.text] = entity
+        said.update(_endings(entity.text))
         if len(found) == _LOOKED_AT:
             break
     unknown = [entity.text for entity in found.values() if entity.kind == "term"]
@@ -100,24 +104,31 @@ def entities(analysis: Analysis) -> tuple[Entity, ...]:
     return tuple(found.values())[:MAX_ENTITIES]
 
 
+def _endings(text: str) -> Iterator[str]:
+    """The text, and what of it follows each of its spaces."""
+    while text:
+        yield text
+        text = text.partition(" ")[2]
+
+
 def _by_form(text: str) -> Iterator[Entity]:
     if "://" in text:
         yield from (Entity(match[0].rstrip(".,"), "url") for match in _URL.finditer(text))
     if "@" in text:
         yield from (Entity(match[0], "email") for match in _EMAIL.finditer(text))
+    numbers = [match.span() for match in _NUMBER.finditer(text)]
+    near = [(min(start, _BEFORE), text[max(0, start - _BEFORE) : end + _AFTER]) for start, end in numbers]
     for kind, pattern in (("date", _DATE), ("number", _AMOUNT)):
-        for match in _NUMBER.finditer(text):
-            start = max(0, match.start() - _BEFORE)
-            found = pattern.search(text[start : match.end() + _AFTER])
-            if found and start + found.start() <= match.start() < start + found.end():
+        for place, part in near:
+            found = pattern.search(part)
+            if found and found.start() <= place < found.end():
                 yield Entity(found[0].strip(" .,"), kind)
 
 
 def _names(analysis: Analysis) -> Iterator[Entity]:
     for words in analysis.words:
-        for place, word in enumerate(words):
-            if not word.named:
-                continue
+        for place in [place for place, word in enumerate(words) if word.named]:
+            word = words[place]
             if word.tag in _TAGGED:
                 entity = _chinese(word)
             else:
@@ -160,21 +171,20 @@ def _latin(words: Sequence[Word], start: int) -> Entity | None:
         end += 1
     while start < end and words[start].kind in (STOP, BREAK) and words[start].key not in name_words()["person"]:
         start += 1
-    name = words[start:end]
-    if all(word.text.isupper() for word in name) and (len(name) > 2 or any(word.kind is STOP for word in name)):
-        return None  # a line in capitals
-    text = join(name)
-    if not name or len(text) > _MAX_NAME or (len(name) == 1 and not _is_name(name[0], first=first)):
+    if end - start == 1 and not _is_name(words[start], first=first):
         return None
-    return Entity(text, _kind(tuple(word.text for word in name)))
+    return _entity(tuple(words[start:end]))
 
 
 def _belongs(words: Sequence[Word], place: int) -> bool:
     word = words[place]
-    following = words[place + 1].text[0] if place + 1 < len(words) else ""
     if word.kind is BREAK:  # an initial's
-        return word.text == "." and len(words[place - 1].text) == 1 and following.isupper()
-    return word.text[0].isupper() or (word.text in name_words()["inside"] and following.isupper())
+        return word.text == "." and len(words[place - 1].text) == 1 and _capital(words, place + 1)
+    return word.text[0].isupper() or (word.text in name_words()["inside"] and _capital(words, place + 1))
+
+
+def _capital(words: Sequence[Word], place: int) -> bool:
+    return place < len(words) and words[place].text[0].isupper()
 
 
 def _is_name(word: Word, *, first: bool) -> bool:
@@ -184,7 +194,15 @@ def _is_name(word: Word, *, first: bool) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def _kind(name: tuple[str, ...]) -> str:
+def _entity(name: tuple[Word, ...]) -> Entity | None:
+    """The name in Latin letters, None for none and for what is too long."""
+    if all(word.text.isupper() for word in name) and (len(name) > 2 or any(word.kind is STOP for word in name)):
+        return None  # a line in capitals
+    text = join(name)
+    return Entity(text, _kind([word.text for word in name])) if name and len(text) <= _MAX_NAME else None
+
+
+def _kind(name: Sequence[str]) -> str:
     lower = [part.lower() for part in name]
     telling = name_words()
     if " ".join(name) in places():
