@@ -18,6 +18,8 @@ MAX_SENTENCE: Final = 600
 _ACCENTS: Final = re.compile("[\u0300-\u036f\u3099\u309a]")
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
+#: One of these, or a soft hyphen, is in each text that is not left as it is.
+_ODD: Final = re.compile("[\u00ad\x00\u0300-\u036f\u3099\u309a\ud800-\udfff\ufb00-\ufb06]")
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
 _MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
@@ -61,6 +63,8 @@ def clean(text: str) -> str:
         text = _HYPHENATED.sub(_whole, text)
     if text.isascii():
         return text.replace("\0", " ")
+    if not _ODD.search(text):
+        return text
     text = _SURROGATES.sub(" ", text.replace("\u00ad", ""))
     text = _LIGATURE.sub(lambda found: normalize("NFKC", found[0]), text)
     return normalize("NFC", text) if _ACCENTS.search(text) else text
@@ -76,12 +80,17 @@ def split(text: str, language: str) -> list[str]:
     """The sentences in order, without Markdown's marks, spaces made single; none over 600 characters."""
     found: list[str] = []
     for block in _BREAK.split(text):
-        line = " ".join(block.split())
+        line = _on_one_line(block.strip())
         for sentence in segment(language or "en", line) if line else ():
             for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
                 tidy = part.strip()
                 found.extend(_cut(tidy if tidy[:1].isalpha() else _MARKUP.sub("", tidy)))
     return found
+
+
+def _on_one_line(block: str) -> str:
+    """The block with single spaces; no other white space than the space is printable."""
+    return block if block.isprintable() and "  " not in block else " ".join(block.split())
 
 
 def _cut(sentence: str) -> list[str]:
