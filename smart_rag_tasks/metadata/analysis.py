@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from . import sentences
 from .language import detect
-from .words import CONTENT, Word, rareness, split_words
+from .words import Word, rareness, split_words
 
 #: Characters of one text that are read; what a chunk is about shows long before.
 _READ: Final = 50_000
@@ -32,13 +34,24 @@ class Analysis:
     sentences: tuple[str, ...]
     #: The words of each sentence.
     words: tuple[tuple[Word, ...], ...]
+    #: What each word of each sentence says: its key, or "".
+    keys: tuple[list[str], ...]
     #: Occurrences of each content word, by its key.
     counts: Counter[str]
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """What each content word weighs in this text."""
-        return weigh(self.counts)
+        """What each content word weighs in this text; "" weighs nothing."""
+        return {"": 0.0, **weigh(self.counts)}
+
+    @cached_property
+    def sums(self) -> list[float]:
+        """What each sentence's words weigh together, each counted once."""
+        return [self.sum(keys) for keys in self.keys]
+
+    def sum(self, keys: Iterable[str]) -> float:
+        """What these words weigh together, each counted once; in whatever order, the sum is exact."""
+        return math.fsum(map(self.weights.__getitem__, set(keys)))
 
 
 def analyze(text: str) -> Analysis:
@@ -47,8 +60,8 @@ def analyze(text: str) -> Analysis:
     language = detect(text)
     found = tuple(sentences.prose(sentences.split(text, language))) if _ALNUM.search(text) else ()
     words = tuple(tuple(split_words(sentence, language)) for sentence in found)
-    counts = Counter([word.key for sentence in words for word in sentence if word.kind is CONTENT])
-    return Analysis(language, found, words, counts)
+    keys = tuple([[word.says for word in sentence] for sentence in words])
+    return Analysis(language, found, words, keys, Counter(filter(None, chain.from_iterable(keys))))
 
 
 def weigh(counts: Counter[str]) -> dict[str, float]:

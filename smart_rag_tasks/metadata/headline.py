@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 from typing import Final
 
 from .analysis import Analysis
@@ -41,10 +40,9 @@ def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
     best: Sequence[Word] = ()
     most = 0.0
     for place, early in _promising(analysis):
-        sentence = analysis.words[place]
-        keys = _keys(sentence)
+        sentence, keys = analysis.words[place], analysis.keys[place]
         for start, end in _lines(sentence, ends, limit):
-            score = early * _weight(keys[start:end], analysis.weights)
+            score = early * (analysis.sum(keys[start:end]) / math.pow(end - start + 2, _LENGTH_POWER))
             if score > most:
                 best, most = sentence[start:end], score
     return join(best)
@@ -54,20 +52,12 @@ def _promising(analysis: Analysis) -> list[tuple[int, float]]:
     """The sentences that are worth looking into, and how early they are."""
     total = len(analysis.words)
     early = [(1 + _EARLY * (1 - place / total)) * (1.0 if place else _FIRST) for place in range(total)]
-    ranked = sorted(
-        range(total), key=lambda place: (-early[place] * _weight(_keys(analysis.words[place]), analysis.weights), place)
-    )
+    values = [
+        early[place] * (weight / math.pow(len(analysis.words[place]) + 2, _LENGTH_POWER))
+        for place, weight in enumerate(analysis.sums)
+    ]
+    ranked = sorted(range(total), key=values.__getitem__, reverse=True)
     return [(place, early[place]) for place in sorted(ranked[:_LOOKED_INTO])]
-
-
-def _keys(words: Sequence[Word]) -> list[str]:
-    """The words' keys, "" for those that say nothing."""
-    return [word.key if word.kind is CONTENT else "" for word in words]
-
-
-def _weight(keys: Sequence[str], weights: dict[str, float]) -> float:
-    """What a stretch of words says for its length."""
-    return math.fsum(map(weights.get, set(keys), repeat(0.0))) / math.pow(len(keys) + 2, _LENGTH_POWER)
 
 
 def _lines(sentence: Sequence[Word], ends: frozenset[str], limit: int) -> Iterator[tuple[int, int]]:

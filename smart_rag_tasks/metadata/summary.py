@@ -8,7 +8,6 @@ from typing import Final
 
 from .analysis import Analysis
 from .context import shorten
-from .words import CONTENT
 
 #: Characters of a summary; Chinese says more in one.
 MAX_SUMMARY: Final = 320
@@ -29,7 +28,7 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     """At most ``sentences`` sentences in the text's order, in at most ``limit`` characters; "" without any."""
     chinese = analysis.language in ("zh", "ja")
     limit = limit or (MAX_CHINESE if chinese else MAX_SUMMARY)
-    keys = [{word.key for word in words if word.kind is CONTENT} for words in analysis.words]
+    keys = [{*said} - {""} for said in analysis.keys]
     places = _quotable(analysis.sentences)
     covered: set[str] = set()
     chosen: list[int] = []
@@ -70,6 +69,8 @@ def _room(analysis: Analysis, place: int, room: int) -> float:
 
 
 def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:
-    fresh = math.fsum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
+    fresh = analysis.sums[place]
+    if covered:
+        fresh = math.fsum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
     length = math.pow(len(analysis.words[place]) + 5, _LENGTH_POWER)
     return fresh / length * min(1.0, len(keys) / _FEWEST) * (1.0 if place else _FIRST)

@@ -57,10 +57,13 @@ class Word:
     named: bool = False
     #: Whether it tells what a whole document is about if the document comes back to it.
     topical: bool = False
+    #: The key of a content word, "" for a word that says nothing of what a text is about.
+    says: str = field(init=False)
     #: Whether a phrase that came to here goes no further.
     ends: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.says = self.key if self.kind is CONTENT else ""
         self.ends = self.parts or self.kind in (STOP, BREAK)
 
 
