@@ -45,13 +45,18 @@ class Analysis:
         return {"": 0.0, **weigh(self.counts)}
 
     @cached_property
+    def said(self) -> list[set[str]]:
+        """What each sentence says: its content words, each once."""
+        return [set(filter(None, keys)) for keys in self.keys]
+
+    @cached_property
     def sums(self) -> list[float]:
         """What each sentence's words weigh together, each counted once."""
-        return [self.sum(keys) for keys in self.keys]
+        return [self.sum(said) for said in self.said]
 
     def sum(self, keys: Iterable[str]) -> float:
-        """What these words weigh together, each counted once; in whatever order, the sum is exact."""
-        return math.fsum(map(self.weights.__getitem__, set(keys)))
+        """What these words weigh together; in whatever order, the sum is exact."""
+        return math.fsum(map(self.weights.__getitem__, keys))
 
 
 def analyze(text: str) -> Analysis:

@@ -28,19 +28,18 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     """At most ``sentences`` sentences in the text's order, in at most ``limit`` characters; "" without any."""
     chinese = analysis.language in ("zh", "ja")
     limit = limit or (MAX_CHINESE if chinese else MAX_SUMMARY)
-    keys = [{*said} - {""} for said in analysis.keys]
     places = _quotable(analysis.sentences)
     covered: set[str] = set()
     chosen: list[int] = []
     room = limit
     for _ in range(sentences):
         fitting = [place for place in places if _fits(analysis, place, chosen, room)]
-        scores = [_score(analysis, place, keys[place], covered) * _room(analysis, place, room) for place in fitting]
+        scores = [_score(analysis, place, covered) * _room(analysis, place, room) for place in fitting]
         if not any(scores):
             break
         best = fitting[scores.index(max(scores))]
         chosen.append(best)
-        covered |= keys[best]
+        covered |= analysis.said[best]
         room -= len(analysis.sentences[best]) + 1
     summary = ""
     for sentence in (analysis.sentences[place] for place in sorted(chosen)):
@@ -68,8 +67,8 @@ def _room(analysis: Analysis, place: int, room: int) -> float:
     return min(1.0, room / len(analysis.sentences[place]))
 
 
-def _score(analysis: Analysis, place: int, keys: set[str], covered: set[str]) -> float:
-    fresh = analysis.sums[place]
+def _score(analysis: Analysis, place: int, covered: set[str]) -> float:
+    keys, fresh = analysis.said[place], analysis.sums[place]
     if covered:
         fresh = math.fsum([analysis.weights[key] * (_AGAIN if key in covered else 1.0) for key in keys])
     length = math.pow(len(analysis.words[place]) + 5, _LENGTH_POWER)
