@@ -101,6 +101,8 @@ _LOOSE_ENDS: Final = frozenset({"v", "vi", "b"})
 _TOPICAL_TAGS: Final = frozenset("nvabijlszt")
 #: What is no word where the dictionary does not have it: a character and half of a phrase (牛用, 前要, 该包, 其活).
 _NO_WORD: Final = re.compile("[其此该这那所将需但而以让就还].|.[用要把被为是有到使该均将]")
+#: A verb with the direction that it takes, whatever the dictionary has it as (滑下去, 看起来).
+_WITH_DIRECTION: Final = re.compile(".+[上下进出回过起][来去]")
 #: English words in -ed, and irregular verbs' forms, that are nouns or adjectives just as well.
 _NO_PARTICIPLES: Final = frozenset(
     {"breed", "hundred", "sacred", "speed", "naked", "embed", "wicked", "indeed", "crossbreed"}
@@ -239,7 +241,7 @@ def _chinese_word(text: str) -> Word:
     tag = tagged[0][1] if len(tagged) == 1 else "x"
     if tag == "m":
         return Word(text, text, NUMBER, tag)
-    if len(text) == 2 and _NO_WORD.match(text) and not rjieba().has_word(text):
+    if _WITH_DIRECTION.fullmatch(text) or (len(text) == 2 and _NO_WORD.match(text) and not rjieba().has_word(text)):
         return Word(text, text, STOP, tag)
     subject = tag in _SUBJECT_TAGS
     long = len(text) > 1

@@ -151,6 +151,7 @@ def test_keywords_hold_no_function_words_at_their_edges() -> None:
         ("A heavy cart crosses the arch. The stones below are pressed.", "crosses"),
         ("If it fails, wait exactly sixty seconds and try again.", "wait exactly"),
         ("后来人们在河上修单门的闸，平时关着蓄水。", "修"),
+        ("从这边拖上去，再从那边滑下去，货物先卸下来。", "去"),
         ("工人反复摇动竹筛里的叶子，叶子边缘变红。", "摇动"),
         ("一二六零年，蒙古军队攻入波斯，大汗留在草原。", "攻入"),
     ],
