@@ -396,6 +396,29 @@ def test_words_of_a_docx_stay_apart(tmp_path: Path, between: str) -> None:
     assert text_of(parse(docx(tmp_path / "a.docx", body))).split() == ["left", "right"]
 
 
+@pytest.mark.parametrize("kind", ["", ' w:type="page"', ' w:type="column"', ' w:type="textWrapping" w:clear="all"'])
+def test_a_break_in_a_docx_ends_a_line_but_no_heading_and_no_row(tmp_path: Path, kind: str) -> None:
+    def broken(properties: str = "") -> str:
+        end = f"<w:br{kind}/></w:r><w:r><w:t>right</w:t></w:r></w:p>"
+        return paragraph("left", properties).replace("</w:r></w:p>", end)
+
+    alone = f"<w:p><w:r><w:rPr><w:b/></w:rPr><w:br{kind}/></w:r></w:p>"
+    row = f"<w:tbl><w:tr><w:tc>{broken()}</w:tc><w:tc>{paragraph('x')}</w:tc></w:tr></w:tbl>"
+    document = parse(docx(tmp_path / "a.docx", alone + broken("Heading1") + broken() + alone + row))
+    assert [chunk.section_path for chunk in document.chunks] == [("left right",)]
+    assert text_of(document).startswith("## left right\n\nleft\nright\n\n| left right ")
+
+
+@pytest.mark.parametrize("space", ["\n", "\t", "&#13;"])
+def test_space_in_a_text_of_a_docx_or_pptx_is_one_space(tmp_path: Path, space: str) -> None:
+    text = f"left{space}right"
+    row = f"<w:tbl><w:tr><w:tc>{paragraph(text)}</w:tc></w:tr></w:tbl>"
+    word = text_of(parse(docx(tmp_path / "a.docx", paragraph(text, "Heading1") + row)))
+    assert word.startswith("## left right\n\n| left right |")
+    slides = pptx(tmp_path / "a.pptx", [shape(text, "title") + slide_table([[text, "x"]])], {1: text})
+    assert text_of(parse(slides)) == "## left right\n\n| left right | x |\n| --- | --- |\n\nleft right"
+
+
 @pytest.mark.parametrize("text", ["# make install", "=", "---", "- # x", "```"])
 def test_text_of_a_docx_that_looks_like_markdown_stays_text(tmp_path: Path, text: str) -> None:
     body = paragraph("Top", "Heading1") + paragraph("Deep", "Heading3") + paragraph(text) + paragraph("After.")

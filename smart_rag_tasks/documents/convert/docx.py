@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import kreuzberg as library
@@ -15,8 +16,11 @@ from .symbols import character
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-#: kreuzberg 4.10 drops these elements, which join two words when they go. A tab with attributes is only a tab stop.
-_SPACES: Final = frozenset({"w:ptab", "w:cr"})
+#: A noncharacter that no text has (Unicode 23.7), where a line ends inside a paragraph: kreuzberg 4.10 drops page
+#: breaks, which joins two words, and puts other breaks into headings and rows of tables, which ends them.
+_BREAK: Final = "\U0001fffe"
+_BREAKS: Final = re.compile(f" *(?:{_BREAK} *)+")
+_MARKED_BREAK: Final = re.compile(rf"(\*+|~~)({_BREAK}+)\1")
 #: Text that is not there any more: deleted, or moved to where it is a ``w:moveTo``.
 _GONE: Final = frozenset({"w:del", "w:moveFrom"})
 #: Parts that kreuzberg finds by their usual names only.
@@ -35,7 +39,18 @@ def convert_docx(data: bytes, max_bytes: int) -> Converted:
     )
     # The pages' text has all notes and no backslashes; `content` loses a footnote that shares an endnote's number.
     text = "\n\n".join(page["content"] for page in result.pages or ()) or result.content
-    return Converted(without_bare_images(text), "markdown", title_of(result.metadata))
+    return Converted(without_bare_images(_with_breaks(text)), "markdown", title_of(result.metadata))
+
+
+def _with_breaks(markdown: str) -> str:
+    """Markdown with its breaks as ends of lines; a heading and a row of a table stay in one."""
+    if _BREAK not in markdown:
+        return markdown
+    lines = (
+        _BREAKS.sub(" " if line.startswith(("#", "|")) else "\n", line).lstrip("\n").rstrip()
+        for line in _MARKED_BREAK.sub(r"\2", markdown).split("\n")
+    )
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
 def _parts(archive: Archive) -> dict[str, str]:
@@ -91,7 +106,10 @@ def _text_for(name: str, attributes: dict[str, str]) -> str | None:
     """What is written in an element's place; None where it stays."""
     if name in _GONE:
         return ""
-    if name in _SPACES or (name == "w:tab" and not attributes):
+    if name in ("w:br", "w:cr"):
+        return _BREAK
+    # A tab with attributes is only a tab stop.
+    if name == "w:ptab" or (name == "w:tab" and not attributes):
         return " "
     if name == "w:sym":
         return character(attributes.get("w:font", ""), attributes.get("w:char", ""))

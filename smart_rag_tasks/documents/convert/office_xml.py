@@ -26,9 +26,12 @@ _PREFIXES: Final = {
     f"{_OPEN}drawingml/2006/picture": "pic",
     f"{_OPEN}drawingml/2006/wordprocessingDrawing": "wp",
     f"{_OPEN}officeDocument/2006/math": "m",
+    "http://schemas.microsoft.com/office/drawing/2010/main": "a14",
     f"{_OPEN}officeDocument/2006/relationships": "r",
     f"{_OPEN}markup-compatibility/2006": "mc",
 }
+#: Space in a text is shown as one; kreuzberg would end a line or a row there, or write ``&#9;``.
+_SPACES: Final = str.maketrans("\t\n\r", "   ")
 
 
 class OfficeXml:
@@ -100,6 +103,11 @@ class OfficeXml:
             self.out.append(f'<w:t xml:space="preserve">{hidden(text)}</w:t>')
             self._pieces += not text.isspace()
 
+    def write(self, text: str) -> None:
+        """Adds a piece of the text of the run that is open."""
+        self._close_tag()
+        self.out.append(hidden(text))
+
     def skip(self) -> None:
         """To be called by ``start``: nothing is written of the element that begins, nor of what is in it."""
         self._skipped = 1
@@ -135,8 +143,7 @@ class OfficeXml:
     def _on_text(self, data: str) -> None:
         # Other text is of no use to a reader: numbers of a layout, instructions of a field.
         if self._inside_text and not self._skipped:
-            self._close_tag()
-            self.out.append(hidden(data))
+            self.write(data.translate(_SPACES))
             self._pieces += not data.isspace()
 
     def _close_tag(self) -> None:
