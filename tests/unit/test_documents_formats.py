@@ -598,6 +598,31 @@ def test_no_word_of_a_slide_is_doubled(tmp_path: Path) -> None:
     )
 
 
+def test_runs_of_a_slide_are_joined_as_they_are_shown(tmp_path: Path) -> None:
+    run = '</a:t></a:r><a:r><a:rPr lang="zh-CN" b="1"/><a:t>'  # PowerPoint begins one at a word it does not know
+    cut = f"spo{run}ken, 中{run}文字{run}。"
+    path = pptx(tmp_path / "a.pptx", [shape(cut, "title") + shape(cut) + slide_table([[cut, "x"]])], {1: cut})
+    said = "spoken, 中文字。"
+    assert text_of(parse(path)) == f"## {said}\n\n{said}\n\n| {said} | x |\n| --- | --- |\n\n{said}"
+
+
+def test_equations_of_a_slide_are_read_in_their_line(tmp_path: Path) -> None:
+    def run(text: str) -> str:
+        return f"<m:r><m:rPr/><a:rPr/><m:t>{text}</m:t></m:r>"
+
+    fraction = (
+        f"<m:f><m:fPr><m:ctrlPr><a:rPr/></m:ctrlPr></m:fPr><m:num>{run('a')}</m:num><m:den>{run('b')}</m:den></m:f>"
+    )
+    squared = f"<m:sSup><m:e>{run('f')}<m:d><m:e>{run('x')}</m:e></m:d></m:e><m:sup>{run('2')}</m:sup></m:sSup>"
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    office = 'xmlns:a14="http://schemas.microsoft.com/office/drawing/2010/main"'
+    equation = f"<a14:m {office}><m:oMath {math}>{fraction}{run('=')}{squared}</m:oMath></a14:m>"
+    both = f'<mc:AlternateContent {_NAMESPACES}><mc:Choice Requires="a14">{equation}</mc:Choice></mc:AlternateContent>'
+    box = shape("If ").replace("</a:p>", f"{both}<a:r><a:t>, then.</a:t></a:r></a:p>")
+    path = pptx(tmp_path / "a.pptx", [shape("Top", "title") + box])
+    assert text_of(parse(path)) == "## Top\n\nIf a/b=f(x)^2, then."
+
+
 def test_shapes_for_newer_programs_are_read_once(tmp_path: Path) -> None:
     shapes = alternatives(shape("Newer."), shape("Older."))
     assert text_of(parse(pptx(tmp_path / "a.pptx", [shapes + shape("All.")]))) == "## Newer.\n\nAll."
