@@ -177,10 +177,46 @@ def test_a_table_in_a_table_has_no_backslashes(tmp_path: Path) -> None:
     assert re.search(r"\| outer +\| \| one +\| two +\|", text_of(parse(write(tmp_path / "page.html", page))))
 
 
+@pytest.mark.parametrize("tag", ["h2", "pre", "ul", "dl", "blockquote", "figcaption", "table"])
+@pytest.mark.parametrize("outer", ["<table><tr><td>{}", "<ul><li>{}", "<blockquote>{}", f"{'<blockquote>' * 30}{{}}"])
+def test_words_around_a_block_stay_apart(tmp_path: Path, outer: str, tag: str) -> None:
+    page = outer.format(f"before<{tag}>inside</{tag}>after")
+    text = text_of(parse(write(tmp_path / "page.html", page)))
+    assert re.findall(r"\w+", text) == ["before", "inside", "after"]
+
+
+def test_cells_stand_in_their_columns(tmp_path: Path) -> None:
+    page = (
+        "<table><tr><th>Name<th>Quarter<th>Value<tr><td rowspan=2>Apple<td>Q1<td>1<tr><td>Q2<td>2"
+        "<tr><td colspan='2'>Sum<td>3<tr><td/><td/><td>end<tr><td rowspan=0 colspan=-1>x</table>"
+    )
+    rows = text_of(parse(write(tmp_path / "page.xhtml", page))).splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [cells[0], *cells[2:]] == [
+        ["Name", "Quarter", "Value"],
+        ["Apple", "Q1", "1"],
+        ["", "Q2", "2"],
+        ["Sum", "", "3"],
+        ["", "", "end"],
+        ["x", "", ""],
+    ]
+
+
+def test_unescaped_text_of_xhtml_is_text(tmp_path: Path) -> None:
+    page = "<p><![CDATA[a < b > c & d]]> 文</p><script>//<![CDATA[\nvar scripted;\n//]]></script>"
+    assert text_of(parse(write(tmp_path / "page.xhtml", page))) == "a < b > c & d 文"
+
+
+def test_the_first_title_is_the_page_s(tmp_path: Path) -> None:
+    page = "<title/><title> </title><title>The\npage</title><p>Text.<title>another</title>"
+    assert parse(write(tmp_path / "page.html", page)).title == "The page"
+
+
 def test_no_word_of_a_thousand_random_pages_is_lost() -> None:
     rnd = random.Random(5)
     tags = [*"pbia", "div", "h1", "h3", "ul", "ol", "li", "table", "tr", "td", "th", "caption", "code", "pre", "dl"]
     tags += ["span", "blockquote", "dt", "dd", "section", "form", "x-y"]
+    tags += ["td rowspan=2", "th colspan=3", "td rowspan=3 colspan=2"]
     for _ in range(1000):
         page = ""
         for n in range(40):

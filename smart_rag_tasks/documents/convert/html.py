@@ -63,15 +63,18 @@ _MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
 #: Superscripts that mean another number without their caret: 2^7.
 _EXPONENT: Final = re.compile(r"[-+−]?\d+|\w")
+#: Columns and rows that a cell may take; more is a mistake, or made to fill the memory with empty cells.
+_SPANS: Final = {"colspan": re.compile(r"[2-9]"), "rowspan": re.compile(r"[2-9]|[1-9]\d")}
 
 
 class _Cutter(HTMLParser):
-    """Writes the page anew: structure only, no attributes, each tag closed, images as their description."""
+    """Writes the page anew: structure only, of attributes the spans of cells, each tag closed, images as described."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.out: list[str] = []
-        self.title: list[str] = []
+        #: Of each title element its text.
+        self.titles: list[str] = []
         self._skipping = ""
         self._skipping_depth = 0
         #: Open blocks and, inside the last of them, open marks.
@@ -87,18 +90,22 @@ class _Cutter(HTMLParser):
             self._skipping_depth += tag == self._skipping
         elif tag in _SKIPPED:
             self._skipping, self._skipping_depth = tag, 1
+            self.titles += [""] * (tag == "title")
         elif tag == "img":
             self.handle_data(f" {dict(attrs).get('alt') or ''} ")
         elif tag == "br":
             self.out.append("\n" if self._inside("pre") else "<br>")
         else:
             self._raised = self._raised or tag == "sup"
-            self._start(tag)
+            self._start(tag, _spans(tag, attrs))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         # XHTML's <script/>, <title/> and <p/> are whole elements, in HTML they only begin one.
         if tag in ("img", "br"):
             self.handle_starttag(tag, attrs)
+        elif tag in ("td", "th") and not self._skipping:
+            self._start(tag, _spans(tag, attrs))
+            self._end(tag)
         elif not self._skipping and tag not in _TRANSPARENT:
             self._part()
 
@@ -117,21 +124,28 @@ class _Cutter(HTMLParser):
             self.out.append(hidden(raised + data))
             self._raised = False
         elif self._skipping == "title":
-            self.title.append(data)
+            self.titles[-1] += data
+
+    def unknown_decl(self, data: str) -> None:
+        # Text of XHTML, where punctuation need not be escaped.
+        if data.startswith("CDATA["):
+            self.handle_data(data.removeprefix("CDATA["))
 
     # -- what is written
 
-    def _start(self, tag: str) -> None:
+    def _start(self, tag: str, spans: str) -> None:
         if tag in _INLINE:
             if len(self._marks) < _MAX_INLINE:
                 self._imply()
                 self._marks.append(tag)
                 self.out.append(f"<{tag}>")
         elif tag in _PARENTS:
-            self._enter(tag)
+            self._enter(tag, spans)
         elif tag in _LEAVES or tag in _NESTED:
             self._close_leaf()
             self._imply()
+            if tag in _LEAVES or self._in_cell():
+                self._part()
             self._open(tag)
         elif tag not in _TRANSPARENT:
             self._part()
@@ -142,12 +156,14 @@ class _Cutter(HTMLParser):
                 self._close_marks(self._marks.index(tag))
         elif tag in _PARENTS or tag in _LEAVES or tag in _NESTED:
             found = self._innermost((tag,), crossing_tables=False)
-            if found is not None:
+            if found is None:
+                self._part()
+            else:
                 self._close(found)
         elif tag not in _TRANSPARENT:
             self._part()
 
-    def _enter(self, tag: str) -> None:
+    def _enter(self, tag: str, spans: str = "") -> None:
         """Opens an item, row or cell in the block it belongs to, ending the one before it; else parts the text."""
         if tag in ("td", "th") and self._innermost(("tr",), crossing_tables=False) is None:
             self._enter("tr")
@@ -156,7 +172,7 @@ class _Cutter(HTMLParser):
             self._part()
         else:
             self._close(parent + 1)
-            self._open(tag)
+            self._open(tag, spans)
 
     def _imply(self) -> None:
         """Text between items goes into an item, text between cells into a cell."""
@@ -168,16 +184,16 @@ class _Cutter(HTMLParser):
         self._close_marks(0)
         if self._inside("pre"):
             self.out.append("\n")
-        elif self._blocks and (self._blocks[-1] in _LEAVES or self._innermost(("td", "th")) is not None):
+        elif self._blocks and (self._blocks[-1] in _LEAVES or self._in_cell()):
             self.out.append(" ")
         else:
             self.out.append("<p></p>")
 
-    def _open(self, tag: str) -> None:
+    def _open(self, tag: str, spans: str = "") -> None:
         if len(self._blocks) < _MAX_OPEN or tag in _PARENTS:
             self._close_marks(0)
             self._blocks.append(tag)
-            self.out.append(f"<{tag}>")
+            self.out.append(f"<{tag}{spans}>")
         else:
             self._part()
 
@@ -186,6 +202,8 @@ class _Cutter(HTMLParser):
         self._close_marks(0)
         self.out += (f"</{tag}>" for tag in reversed(self._blocks[index:]))
         del self._blocks[index:]
+        if self._in_cell():  # kreuzberg joins the words of a cell's blocks
+            self.out.append(" ")
 
     def _close_leaf(self) -> None:
         if self._blocks and self._blocks[-1] in _LEAVES:
@@ -198,6 +216,9 @@ class _Cutter(HTMLParser):
     def _inside(self, tag: str) -> bool:
         return bool(self._blocks) and self._blocks[-1] == tag
 
+    def _in_cell(self) -> bool:
+        return self._innermost(("td", "th")) is not None
+
     def _innermost(self, tags: tuple[str, ...], *, crossing_tables: bool = True) -> int | None:
         """Index of the last open block that is one of these; a table's edge hides those outside it."""
         for index in range(len(self._blocks) - 1, -1, -1):
@@ -208,12 +229,21 @@ class _Cutter(HTMLParser):
         return None
 
 
+def _spans(tag: str, attrs: list[tuple[str, str | None]]) -> str:
+    """A cell's spans as attributes."""
+    if tag not in ("td", "th"):
+        return ""
+    found = ((name, (value or "").strip()) for name, value in dict(attrs).items() if name in _SPANS)
+    return "".join(f' {name}="{value}"' for name, value in found if _SPANS[name].fullmatch(value))
+
+
 def cut(html: str) -> tuple[str, str]:
     """(the page with structure only, its title)."""
     parser = _Cutter()
     parser.feed(html)
     parser.close()
-    return "".join(parser.out), " ".join("".join(parser.title).split())
+    # More may be of pictures; the first is the page's.
+    return "".join(parser.out), next(filter(None, (" ".join(title.split()) for title in parser.titles)), "")
 
 
 def markdown_of(html: str) -> tuple[str, str]:
