@@ -24,8 +24,12 @@ _MARKS: Final = (
 
 #: What pages declare, and the larger encoding that browsers read them in (WHATWG Encoding, section 4.2).
 _SUPERSETS: Final = {
-    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80"), "gb18030"),
-    **dict.fromkeys(("iso-8859-1", "latin1", "ascii", "us-ascii"), "cp1252"),
+    **dict.fromkeys(("gb2312", "gbk", "x-gbk", "gb_2312-80"), "gb18030"),
+    **dict.fromkeys(("iso-8859-1", "latin1", "ascii", "us-ascii", "windows-1252"), "cp1252"),
+    **dict.fromkeys(("iso-8859-9", "latin5"), "cp1254"),
+    **dict.fromkeys(("iso-8859-11", "tis-620", "windows-874"), "cp874"),
+    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis"), "cp932"),
+    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "korean"), "cp949"),
     "big5": "big5hkscs",
 }
 
@@ -99,10 +103,14 @@ def _marked(data: bytes) -> str | None:
 
 
 def _as_declared(data: bytes, declared: str) -> str | None:
-    try:
-        return data.decode(_SUPERSETS.get(declared.lower(), declared)) if declared else None
-    except (LookupError, UnicodeError):
-        return None
+    encoding = _SUPERSETS.get(declared.lower(), declared)
+    # Latin 1 is declared by templates that no one looked at, and fits any bytes; its text is hardly ever UTF-8.
+    for each in ("utf-8", encoding) if encoding == "cp1252" else filter(None, (encoding,)):
+        try:
+            return data.decode(each)
+        except (LookupError, UnicodeError):
+            continue
+    return None
 
 
 def _guessed(data: bytes) -> str:

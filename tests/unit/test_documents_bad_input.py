@@ -196,7 +196,10 @@ def test_an_image_without_text_is_called_a_scan(tmp_path: Path) -> None:
 
 def test_a_book_that_lacks_a_chapter(tmp_path: Path) -> None:
     path = epub(tmp_path / "a.epub", {"1.xhtml": "<p>One.</p>", "2.xhtml": "<p>Two.</p>"})
-    refused(with_package(path, ("2.xhtml", "3.xhtml")), UnreadableDocument, "lacks a chapter that it lists")
+    for address in ("3.xhtml", "http://[a/2.xhtml"):
+        changed = with_package(path, ("2.xhtml", address))
+        refused(changed, UnreadableDocument, "lacks a chapter that it lists")
+        with_package(path, (address, "2.xhtml"))
 
 
 def test_a_book_with_a_chapter_that_is_no_text(tmp_path: Path) -> None:

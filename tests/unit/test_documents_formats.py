@@ -244,6 +244,35 @@ def test_latin_1_means_windows_1252_as_in_browsers(tmp_path: Path) -> None:
     assert text_of(parse(write(tmp_path / "page.html", page.encode("cp1252")))) == "“café” – naïve"
 
 
+@pytest.mark.parametrize(
+    ("declared", "text", "encoding"),
+    [
+        ("Shift_JIS", "①日本語の文字～", "cp932"),
+        ("euc-kr", "한국어 똠방각하", "cp949"),
+        ("ks_c_5601-1987", "한국어 똠방각하", "cp949"),
+        ("iso-8859-9", "İstanbul “Ağ”", "cp1254"),
+        ("windows-874", "ภาษาไทย", "cp874"),
+    ],
+)
+def test_encodings_mean_the_larger_ones_as_in_browsers(tmp_path: Path, declared: str, text: str, encoding: str) -> None:
+    page = f"<meta charset={declared}><p>{text}</p>"
+    assert text_of(parse(write(tmp_path / "page.html", page.encode(encoding)))) == text
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "<meta charset=iso-8859-1>",
+        "<meta charset=windows-1252>",
+        "<!-- <meta charset=koi8-r> --><meta charset=utf-8>",
+        "<!-- <meta charset=koi8-r>",
+    ],
+)
+def test_utf_8_is_read_where_a_page_does_not_say_so(tmp_path: Path, declared: str) -> None:
+    page = f"{declared} --><p>中文，café。</p>"
+    assert "中文，café。" in text_of(parse(write(tmp_path / "page.html", page)))
+
+
 TEXT_LIKE_MARKDOWN = ("# make", "=", "Title<br>=====<br>after", "<math><mi>E</mi><mo>=</mo></math>", "``` ---")
 
 
@@ -702,6 +731,21 @@ def test_chapters_are_found_by_names_that_differ_in_case_and_by_absolute_ones(tm
     path = epub(tmp_path / "a.epub", {"Chapter1.xhtml": "<h1>1</h1><p>One.</p>", "É.xhtml": "<h1>2</h1><p>Two.</p>"})
     with_package(path, ("Chapter1.xhtml", "/OEBPS/chapter1.XHTML"), ("É", "E\u0301"))
     assert text_of(parse(path)) == "# 1\n\nOne.\n\n# 2\n\nTwo."
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("第 1.xhtml", "%E7%AC%AC%201.xhtml#start"),
+        ("第%201.xhtml", "第%201.xhtml"),
+        ("a:b.xhtml", "a:b.xhtml"),
+        ("a?b#c.xhtml", "a%3Fb%23c.xhtml?x#y"),
+    ],
+)
+def test_chapters_are_found_by_encoded_addresses(tmp_path: Path, name: str, address: str) -> None:
+    path = epub(tmp_path / "a.epub", {name: "<p>Text.</p>"})
+    written = name.replace(" ", "%20")
+    assert text_of(parse(with_package(path, (f'href="{written}"', f'href="{address}"')))) == "Text."
 
 
 def test_a_chapter_that_the_spine_lists_twice_is_read_once(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ chapter nested 100,000 deep ends the process.
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from ...errors import ProtectedDocument, UnreadableDocument
@@ -68,18 +69,19 @@ def _with_text(items: Mapping[str, ElementTree.Element], id_: str) -> ElementTre
     while id_ in items and id_ not in seen:
         seen.add(id_)
         item = items[id_]
-        if not item.get("media-type", "").startswith(_MEDIA):
+        if not item.get("media-type", "").lower().startswith(_MEDIA):
             return item
         id_ = item.get("fallback", "")
     return None
 
 
 def _member(folder: str, address: str) -> str:
-    return posixpath.normpath(posixpath.join("/", folder, unquote(urlsplit(address).path))).lstrip("/")
+    path = re.split("[?#]", address, maxsplit=1)[0]
+    return posixpath.normpath(posixpath.join("/", folder, unquote(path))).lstrip("/")
 
 
 def _in_archive(archive: Archive, names: Iterator[str]) -> Iterator[str]:
-    """The same names as the archive writes them: books made on disks that do not tell a from A are read there."""
+    """The same names as the archive writes them: in other case, as some disks do, or with ``%20`` for a space."""
     alike = {_folded(name): name for name in archive.names}
     for name in names:
         found = name if name in archive.names else alike.get(_folded(name))
@@ -89,7 +91,7 @@ def _in_archive(archive: Archive, names: Iterator[str]) -> Iterator[str]:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
 
 
 def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:

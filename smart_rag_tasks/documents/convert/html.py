@@ -257,7 +257,7 @@ def markdown_of(html: str) -> tuple[str, str]:
 
 def declared_encoding(data: bytes) -> str:
     """The encoding that a page names in its XML declaration or in a ``meta`` tag, "" when it names none."""
-    head = data[:2048].decode("ascii", "replace")
+    head = re.sub(r"<!--.*?(?:-->|$)", "", data[:2048].decode("ascii", "replace"), flags=re.S)
     declared = re.search(
         r"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?([\w-]{1,40})""", head, re.I
     )
