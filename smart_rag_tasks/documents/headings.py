@@ -35,17 +35,22 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 # -- Markdown
 
 _MARKS: Final = re.compile(r"[\[*`_\\]")
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+#: A line of backticks has none after them that would end code in a line.
+_FENCE: Final = re.compile(r" {0,3}(`{3,}+(?![^`]*`)|~{3,}+)")
+#: HTML that goes on over blank lines (CommonMark 4.6), by what begins it: what ends it.
+_RAW: Final = re.compile(r" {0,3}<(!--|(?:pre|script|style|textarea)(?![\w-]))", re.I)
+_RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.I)
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
-#: What a line under it does not make a heading: nothing, code, lists, quotes, tables.
-_NOT_UNDERLINED: Final = re.compile(r"\s*$| {4}|\t| {0,3}([-*+>|]|\d+[.)])")
-#: What begins with comments may be a heading below a rule: then every line must be a key, part of one, or a comment.
+#: What a line under it does not make a heading: nothing, code, quotes, lists, rules and tables.
+_NOT_UNDERLINED: Final = re.compile(r"\s*$| {4}|\t| {0,3}([>|]|([-*+]|\d+[.)])([ \t]|$)|[-*_:| \t]+$)")
+#: Every line must be a key, part of one, or blank, else it is text between two rules; below a comment, which may be
+#: a heading, none is blank. A line is matched one way only (``?>``): with two the time doubles with each line.
 _FRONT_MATTER: Final = re.compile(
     r"---[ \t]*\n"
-    r"(\s*[\w-]+[ \t]*:.*?\n|(?:#[^\n]*\n)+[\w-]+[ \t]*:[^\n]*\n(?:(?:[\w-]+[ \t]*:|[#\- \t])[^\n]*\n)*?)"
-    r"(?:---|\.\.\.)[ \t]*(?:\n|$)",
-    re.S,
+    r"(\s*[\w-]+[ \t]*:[^\n]*\n(?>(?:[^\n:]+:|[#\- \t\]}\"'])[^\n]*\n|\n)*?"
+    r"|(?:#[^\n]*\n)+[\w-]+[ \t]*:[^\n]*\n(?>(?:[\w-]+[ \t]*:|[#\- \t])[^\n]*\n)*?)"
+    r"(?:---|\.\.\.)[ \t]*(?:\n|$)"
 )
 #: Characters of front matter at the most; a rule at the top of a text begins none.
 _MAX_FRONT_MATTER: Final = 10_000
@@ -61,31 +66,45 @@ def front_matter(text: str) -> tuple[int, str]:
 
 
 def outside_fences(text: str) -> Iterator[tuple[int, str, bool]]:
-    """(offset, line, whether it is outside a fenced code block) of each line."""
+    """(offset, line, whether it is outside a fenced code block, a comment and HTML with code) of each line."""
     fence = ""
     for offset, line in lines(text):
-        match = _FENCE.match(line)
         if fence:
             yield offset, line, False
-            if match and match[1].startswith(fence) and not line[match.end() :].strip():
-                fence = ""
+            fence = "" if _ends(fence, line) else fence
         else:
-            fence = match[1] if match else ""
+            match = _FENCE.match(line) or _RAW.match(line)
             yield offset, line, not match
+            # HTML may end in the line that it begins in.
+            fence = match[1] if match and not (match.re is _RAW and _ends(match[1], line[match.end() :])) else ""
+
+
+def _ends(fence: str, line: str) -> bool:
+    if fence == "!--":
+        return "-->" in line
+    if fence[0] not in "`~":
+        return _RAW_ENDS.search(line) is not None
+    stripped = line.strip()
+    return stripped.startswith(fence) and not stripped.strip(fence[0]) and not line.startswith("    ")
 
 
 def markdown_headings(text: str) -> Iterator[Heading]:
     """ATX (``## x``) and underlined headings, not those in fenced code."""
-    before, before_at, open_paragraph = "", 0, False
+    # The lines of the paragraph that is open; the first tells whether it is a list, a quote or a table.
+    first, first_at, open_paragraph = "", 0, False
+    before = ""
     for offset, line, outside in outside_fences(text):
         atx = _ATX.match(line) if outside else None
         underline = _UNDERLINE.match(line) if outside and open_paragraph else None
         if atx:
             title = re.sub(r"[ \t]+#+[ \t]*$", "", (atx[2] or "")[: 2 * _MAX_TITLE])
             yield Heading(offset, offset + len(line), len(atx[1]), plain_title(title))
-        elif underline and not _NOT_UNDERLINED.match(before):
-            yield Heading(before_at, offset + len(line), 1 if "=" in underline[1] else 2, plain_title(before))
-        before, before_at, open_paragraph = line, offset, outside and not atx and not underline
+        elif underline and not _NOT_UNDERLINED.match(before) and not _NOT_UNDERLINED.match(first):
+            title = text[first_at : min(offset, first_at + 2 * _MAX_TITLE)]
+            yield Heading(first_at, offset + len(line), 1 if "=" in underline[1] else 2, plain_title(title))
+        if not open_paragraph or not before.strip():
+            first, first_at = line, offset
+        before, open_paragraph = line, outside and not atx and not underline
 
 
 def plain_title(markdown: str) -> str:
@@ -94,7 +113,7 @@ def plain_title(markdown: str) -> str:
     if not _MARKS.search(text):
         return " ".join(text.split())[:_MAX_TITLE]
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", text)
+    text = re.sub(r"(?<!\\)(?:[*`]+|(?<!\w)_+|_+(?!\w))", "", text)
     text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
     return " ".join(text.split())[:_MAX_TITLE]
 

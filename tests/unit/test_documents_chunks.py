@@ -102,6 +102,36 @@ def test_what_only_looks_like_a_heading_is_none(tmp_path: Path) -> None:
     assert set(paths(of(tmp_path / "a.md", text).chunks)) == {("Real",)}
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "<!--\n\n# Hidden\n\n-->",
+        "<pre>\n\n# comment\n\n</pre>",
+        "<script>\n# x\n</script>",
+        "- item\n  goes on\n---",
+        "> quoted\nand on\n---",
+        "``` x ``` and more",
+        "<!-- one line -->",
+        "<pre># x</pre>",
+        "~~~\n# x\n~~~~",
+    ],
+)
+def test_only_the_headings_around_such_blocks_are_headings(tmp_path: Path, block: str) -> None:
+    chunks = of(tmp_path / "a.md", f"# Real\n\n{block}\n\nText.\n\n## 下一节\n\n正文。").chunks
+    assert [(chunk.section_path, chunk.text) for chunk in chunks] == [
+        (("Real",), f"# Real\n\n{block}\n\nText."),
+        (("Real", "下一节"), "## 下一节\n\n正文。"),
+    ]
+
+
+def test_an_underlined_heading_may_have_two_lines(tmp_path: Path) -> None:
+    chunks = of(tmp_path / "a.md", "Text before.\n\nA title of\n*two* lines\n===\n\nText.\n# \\*Next\\*\nText.").chunks
+    assert [(chunk.section_path, chunk.text) for chunk in chunks] == [
+        (("A title of two lines",), "Text before.\n\nA title of\n*two* lines\n===\n\nText."),
+        (("*Next*",), "# \\*Next\\*\nText."),
+    ]
+
+
 def test_a_heading_without_text_goes_with_what_follows(tmp_path: Path) -> None:
     chunks = of(tmp_path / "a.md", "# Top\n\n## Sub\n\nText.\n\n## Empty\n\n## Last\n\nText.\n\n## End").chunks
     assert [chunk.text for chunk in chunks] == ["# Top\n\n## Sub\n\nText.", "## Empty\n\n## Last\n\nText.", "## End"]
@@ -121,10 +151,29 @@ def test_front_matter_may_begin_with_a_comment(tmp_path: Path) -> None:
     assert document.chunks[0].text == "# Heading\n\nText."
 
 
+@pytest.mark.parametrize("head", ["# how\nkey: x\n", "key: x\n"])
+@pytest.mark.parametrize("line", ["-a: b\n", "- a: b\n", "a: b\n", " a: b\n", " \n", "#\n"])
+def test_front_matter_without_an_end_takes_no_time(tmp_path: Path, head: str, line: str) -> None:
+    start = time.perf_counter()
+    of(tmp_path / "a.md", f"---\n{head}{line * 1000}x\n")
+    assert time.perf_counter() - start < 2
+
+
+def test_front_matter_may_have_values_of_several_lines(tmp_path: Path) -> None:
+    matter = '---\ntitle: 桥\nsummary: >\n  One.\n\n  Two.\nlist: [\n  a\n]\n\n"og:type": book\n标题: x\n- y\n---\n'
+    document = of(tmp_path / "a.md", f"{matter}# Heading\n\nText.")
+    assert (document.title, document.chunks[0].text) == ("桥", "# Heading\n\nText.")
+
+
 @pytest.mark.parametrize(
-    "text", ["---\n# Head\n\nNote: text.\n\n---\n\nMore.", "---\n# Head\nNote: a text\ngoes on.\n---\nMore."]
+    "text",
+    [
+        "---\n# Head\n\nNote: text.\n\n---\n\nMore.",
+        "---\n# Head\nNote: a text\ngoes on.\n---\nMore.",
+        "---\nNote: a text.\n\nIt goes on.\n\n---\n\nMore.",
+    ],
 )
-def test_a_heading_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> None:
+def test_text_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> None:
     assert "Note: " in "".join(chunk.text for chunk in of(tmp_path / "a.md", text).chunks)
 
 
