@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -328,6 +329,33 @@ def test_lines_become_paragraphs_and_hyphens_words() -> None:
         "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在下一行继续。\n\n"
         "Three dots and an implementation."
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "start", "joined"),
+    [
+        ("said", "“yes”", "said “yes”"),
+        ("“yes”", "and left", "“yes” and left"),
+        ("so…", "he left", "so… he left"),
+        ("so—", "he left", "so—he left"),
+        ("COVID-", "19", "COVID-19"),
+        ("NON-", "ZERO", "NON-ZERO"),
+        ("this -", "19 days", "this - 19 days"),
+        ("imple\xad", "mented", "implemented"),
+        ("他说", "“是”", "他说“是”"),
+        ("“是”", "他说", "“是”他说"),
+        ("用", "Celery 的", "用Celery 的"),
+    ],
+)
+def test_lines_are_joined_as_their_script_is_set(end: str, start: str, joined: str) -> None:
+    wide = "A line of text that is as wide as the lines of a page usually are, or nearly"
+    assert joined in flow([(1, [f"{wide} {end}", f"{start} {wide}"])], {}, "").text
+
+
+def test_long_words_and_lines_of_numbers_of_a_pdf_take_no_time() -> None:
+    start = time.perf_counter()
+    flow([(1, [f"{'a' * 100_000} b-", "c"]), (2, ["1/2 " * 20_000]), (3, ["1/2 " * 20_000])], {}, "")
+    assert time.perf_counter() - start < 2
 
 
 def test_numbered_lines_of_a_pdf_are_headings() -> None:

@@ -15,6 +15,8 @@ Pages = Sequence[tuple[int, Sequence[str]]]
 
 #: CJK ideographs, kana, their punctuation and full-width forms: set without spaces, two columns wide.
 _WIDE: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\u2018-\u201d…—]")
+#: The same without marks that other scripts have between spaces; a long dash has none in any.
+_UNSPACED: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef—]")
 #: What may be a page's number: alone on its line, after "page", before a total.
 _PAGE_NUMBER: Final = re.compile(
     r"(?:^\W*(?=\d+\W*$)|\b(?:page|p\.) ?|第 ?)(\d{1,6})(?!\d)|(?<!\d)(\d{1,6})(?= ?(?:/|of) ?\d)", re.IGNORECASE
@@ -24,6 +26,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _EDGE_LINES: Final = 2
 #: Pages, and at least half of all, that a line must stand on to be a header or footer.
 _MIN_REPEATS: Final = 3
+#: Characters of a header or footer at the most.
+_MAX_EDGE: Final = 300
 #: A line of at least this part of the usual width goes on in the next one.
 _FULL: Final = 0.75
 #: Columns: where lines are usually narrower, width says nothing about what is a heading.
@@ -42,7 +46,7 @@ class _Line:
 def squeeze(line: str) -> str:
     """The line with single spaces, none around it, and without control characters."""
     # PDFium writes U+0002 for a hyphen at the end of a line, also where it has joined the lines itself.
-    return _CONTROL.sub("", " ".join(re.sub("\x02$", "-", line.rstrip()).split()))
+    return _CONTROL.sub("", " ".join(re.sub("[\x02\xad]$", "-", line.rstrip()).split()))
 
 
 def flow(pages: Pages, heading_lines: Mapping[str, int], title: str) -> Converted:
@@ -135,6 +139,8 @@ def _paragraph_ends(text: str, usual: int) -> bool:
 
 def _same_on_every_page(text: str, page: int) -> set[str]:
     """The line as it is, and less the page for each number that may be the page's: that runs up by one with them."""
+    if len(text) > _MAX_EDGE:
+        return {text}
     found = (match.span(match.lastindex or 0) for match in _PAGE_NUMBER.finditer(text))
     return {text} | {f"{text[:start]}#{int(text[start:end]) - page}{text[end:]}" for start, end in found}
 
@@ -157,11 +163,12 @@ def _between(before: _Line, line: _Line, usual: int, words: frozenset[str]) -> s
         return "\n\n" if ends_sentence(before.text) else "\n"
     if before.text.endswith("-") and line.text[0].islower():
         return "" if _hyphen_belongs(before.text, line.text, words) else "\b"
-    return "" if _WIDE.match(before.text[-1]) or _WIDE.match(line.text[0]) else " "
+    cut = re.search(r"\w-$", before.text[-2:]) and line.text[0].isalnum()  # COVID-19
+    return "" if cut or _UNSPACED.match(before.text[-1]) or _UNSPACED.match(line.text[0]) else " "
 
 
 def _hyphen_belongs(before: str, after: str, words: frozenset[str]) -> bool:
     """Whether the word cut at the line's end has a hyphen of its own, going by the rest of the document."""
-    head, tail = re.search(r"[\w-]*-$", before), re.match(r"[\w-]+", after)
+    head, tail = re.search(r"(?<![\w-])[\w-]*-$", before), re.match(r"[\w-]+", after)
     whole = f"{head[0] if head else ''}{tail[0] if tail else ''}".lower()
     return whole in words and whole.replace("-", "") not in words
