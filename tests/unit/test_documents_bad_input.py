@@ -135,6 +135,18 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, kind: st
     refused(path, DocumentTooLarge, "MB is over the limit of 9.5 MB")
 
 
+def test_a_chapter_of_any_name_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = epub(tmp_path / "a.epub", {"a.dat": "<p>text</p>" * 2_000_000})
+    refused(path, DocumentTooLarge, "MB is over the limit of 9.5 MB")
+
+
+def test_paragraphs_in_paragraphs_take_no_time(tmp_path: Path) -> None:
+    path = docx(tmp_path / "a.docx", "<w:p>" * 60_000 + "</w:p>" * 60_000)
+    start = time.perf_counter()
+    refused(path, EmptyDocument, "holds no text")
+    assert time.perf_counter() - start < 20
+
+
 # -- what is not what it claims to be
 
 

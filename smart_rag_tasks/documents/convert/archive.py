@@ -36,12 +36,16 @@ class Archive:
         size = sum(info.file_size for info in infos if info.filename.lower().endswith(_TEXT_PARTS))
         if size > max_bytes:
             raise too_large(size, max_bytes)
+        self._max_bytes = max_bytes
         self.names: Collection[str] = dict.fromkeys(info.filename for info in infos)
 
     def read(self, name: str) -> bytes:
-        """The member's content."""
+        """The member's content; its name may be none of those that were counted."""
         try:
-            return self._zip.read(name)
+            info = self._zip.getinfo(name)
+            if info.file_size > self._max_bytes:
+                raise too_large(info.file_size, self._max_bytes)
+            return self._zip.read(info)
         except KeyError as error:
             raise damaged() from error
         except RuntimeError as error:

@@ -73,8 +73,9 @@ class _Word(OfficeXml):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Where in ``out`` each open paragraph begins.
-        self._paragraphs: list[int] = []
+        #: Where in ``out`` each open paragraph begins, and how many boxes there were before.
+        self._paragraphs: list[tuple[int, int]] = []
+        self._boxes = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         text = _text_for(name, attributes)
@@ -86,18 +87,19 @@ class _Word(OfficeXml):
         else:
             super().start(name, attributes)
             if name == "w:p":
-                self._paragraphs.append(len(self.out))
+                self._paragraphs.append((len(self.out), self._boxes))
 
     def end(self, name: str) -> None:
         if name == "w:txbxContent":
             box = _Box("".join(self.end_apart()))
             self.out.append(box)
+            self._boxes += 1
             return
         super().end(name)
         if name == "w:p":
-            begin = self._paragraphs.pop()
-            boxes = [each for each in self.out[begin:] if isinstance(each, _Box)]
-            if boxes:
+            begin, before = self._paragraphs.pop()
+            if self._boxes > before:
+                boxes = [each for each in self.out[begin:] if isinstance(each, _Box)]
                 self.out[begin:] = [each for each in self.out[begin:] if not isinstance(each, _Box)]
                 self.out += map(str, boxes)
 
