@@ -65,7 +65,7 @@ class _Box(str):
 
 
 class _Word(OfficeXml):
-    """Puts what kreuzberg 4.10 loses in another way, and leaves out what Word does not show.
+    """Puts what kreuzberg 4.10 loses in another way, and leaves out what was deleted.
 
     Of a paragraph that a text box is anchored in kreuzberg gives the box alone, so the box's paragraphs are put
     after it.
