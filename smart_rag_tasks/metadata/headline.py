@@ -41,12 +41,8 @@ def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
     most = 0.0
     for place, early in _promising(analysis):
         sentence, keys = analysis.words[place], analysis.keys[place]
-        weights = [analysis.weights[key] for key in keys]
         for start, end in _lines(sentence, ends, limit):
-            length = math.pow(end - start + 2, _LENGTH_POWER)
-            if early * (math.fsum(weights[start:end]) / length) <= most:
-                continue  # not even with its repeated words counted each time
-            score = early * (analysis.sum(set(keys[start:end])) / length)
+            score = early * (analysis.sum(set(keys[start:end])) / math.pow(end - start + 2, _LENGTH_POWER))
             if score > most:
                 best, most = sentence[start:end], score
     return join(best)

@@ -78,7 +78,7 @@ class _Phrases:
         loose = [word.loose for word in words]
         if ANYWHERE in loose or loose[0] == FIRST or loose[-1] == LAST:
             return False
-        return words[-1].kind is CONTENT or any(word.kind is CONTENT for word in words)
+        return any(word.kind is CONTENT for word in words)
 
 
 def keywords(analysis: Analysis, limit: int = MAX_KEYWORDS) -> tuple[str, ...]:

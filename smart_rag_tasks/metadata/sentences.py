@@ -80,17 +80,12 @@ def split(text: str, language: str) -> list[str]:
     """The sentences in order, without Markdown's marks, spaces made single; none over 600 characters."""
     found: list[str] = []
     for block in _BREAK.split(text):
-        line = _on_one_line(block.strip())
+        line = " ".join(block.split())
         for sentence in segment(language or "en", line) if line else ():
             for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
                 tidy = part.strip()
                 found.extend(_cut(tidy if tidy[:1].isalpha() else _MARKUP.sub("", tidy)))
     return found
-
-
-def _on_one_line(block: str) -> str:
-    """The block with single spaces; no other white space than the space is printable."""
-    return block if block.isprintable() and "  " not in block else " ".join(block.split())
 
 
 def _cut(sentence: str) -> list[str]:

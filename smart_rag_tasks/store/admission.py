@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Executable, Row, Update, bindparam, delete, f
 
 from ..models import WITHOUT_METADATA, Chunk, ChunkState, Json
 from .engine import Insert, Store
+from .parameters import named, setting
 from .schema import batches, chunks, documents, runs
 
 
@@ -64,14 +65,12 @@ _INSERT_RUN = runs.insert()
 
 def point_document(connection: Connection, document_id: str, values: Json) -> None:
     """Turn the fence: the document's newest run is the one in ``values``."""
-    parameters = {"b_document_id": document_id} | {f"v_{name}": value for name, value in values.items()}
-    connection.execute(_point_document(tuple(values)), parameters)
+    connection.execute(_point_document(tuple(values)), {"b_document_id": document_id, **named(values)})
 
 
 @cache
 def _point_document(names: tuple[str, ...]) -> Update:
-    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
-    return update(documents).where(documents.c.document_id == bindparam("b_document_id")).values(values)
+    return update(documents).where(documents.c.document_id == bindparam("b_document_id")).values(setting(names))
 
 
 #: SQLite takes some 32,000 parameters in a statement.

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Integer, Row, Update, bindparam, case, delete
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json, RunStatus
+from .parameters import named, setting
 from .schema import IS_OPEN, SHOWN, batches, chunks, documents, runs
 
 #: Runs that one statement names: far below any database's limit of parameters.
@@ -32,15 +33,6 @@ _GET = (
     .join_from(runs, documents, documents.c.document_id == runs.c.document_id, isouter=True)
     .where(_THIS)
 )
-
-
-def _named(values: Json) -> Json:
-    """Values as parameters of a statement made for their names."""
-    return {f"v_{name}": value for name, value in values.items()}
-
-
-def _setting(names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: bindparam(f"v_{name}") for name in names}
 
 
 def get(connection: Connection, run_id: str) -> Row[Any] | None:
@@ -159,24 +151,24 @@ _NUMBER = (
 
 def planned(connection: Connection, run_id: str, values: Json) -> bool:
     """Queued → generation, once: False for whoever comes second."""
-    return connection.execute(_planned(tuple(values)), {"b_run_id": run_id, **_named(values)}).rowcount == 1
+    return connection.execute(_planned(tuple(values)), {"b_run_id": run_id, **named(values)}).rowcount == 1
 
 
 @cache
 def _planned(names: tuple[str, ...]) -> Update:
-    return update(runs).where(_THIS, runs.c.stage == "queued", _OPEN).values(stage="generation", **_setting(names))
+    return update(runs).where(_THIS, runs.c.stage == "queued", _OPEN).values(stage="generation", **setting(names))
 
 
 def set_document(connection: Connection, document_id: str, run_id: str, values: Json) -> bool:
     """Write to the document, if ``run_id`` is still its newest run."""
-    parameters = {"b_document_id": document_id, "b_run_id": run_id, **_named(values)}
+    parameters = {"b_document_id": document_id, "b_run_id": run_id, **named(values)}
     return connection.execute(_set_document(tuple(values)), parameters).rowcount == 1
 
 
 @cache
 def _set_document(names: tuple[str, ...]) -> Update:
     fence = documents.c.run_id == bindparam("b_run_id")
-    return update(documents).where(documents.c.document_id == bindparam("b_document_id"), fence).values(_setting(names))
+    return update(documents).where(documents.c.document_id == bindparam("b_document_id"), fence).values(setting(names))
 
 
 def insert_batches(connection: Connection, rows: list[Json]) -> None:
@@ -245,12 +237,12 @@ def end(connection: Connection, run_id: str, values: Json) -> Row[Any] | None:
 
     ``values`` hold ``finished_at``: a run that has it is terminal.
     """
-    return connection.execute(_end(tuple(values)), {"b_run_id": run_id, **_named(values)}).first()
+    return connection.execute(_end(tuple(values)), {"b_run_id": run_id, **named(values)}).first()
 
 
 @cache
 def _end(names: tuple[str, ...]) -> ReturningUpdate[Any]:
-    return update(runs).where(_THIS, _OPEN).values(stage="done", **_setting(names)).returning(runs)
+    return update(runs).where(_THIS, _OPEN).values(stage="done", **setting(names)).returning(runs)
 
 
 def drop_left_over_chunks(connection: Connection, document_id: str, run_id: str) -> list[str]:
