@@ -32,6 +32,8 @@ _SUPERSETS: Final = {
     **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "korean"), "cp949"),
     "big5": "big5hkscs",
 }
+#: Codecs of Python that are no encoding of a page: they would read its backslashes and signs as something else.
+_NO_ENCODING: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 #: Everyday characters, simplified and traditional: about two in five of any Chinese text, one in fifty of
 #: what comes out when the encoding was guessed wrong.
@@ -107,7 +109,8 @@ def _as_declared(data: bytes, declared: str) -> str | None:
     # Latin 1 is declared by templates that no one looked at, and fits any bytes; its text is hardly ever UTF-8.
     for each in ("utf-8", encoding) if encoding == "cp1252" else filter(None, (encoding,)):
         try:
-            return data.decode(each)
+            if codecs.lookup(each).name not in _NO_ENCODING:
+                return data.decode(each)
         except (LookupError, UnicodeError):
             continue
     return None
@@ -165,9 +168,14 @@ def _utf16_without_mark(data: bytes, sample: bytes) -> str | None:
     half = max(len(sample) // 2, 1)
     for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
         latin = zeros > 0.4 * half and others < 0.05 * half
-        if latin or (not _is_utf8(sample) and _everyday_share(sample, encoding) > 0.1):
+        if latin or (not _is_utf8(sample) and not _utf32(sample) and _everyday_share(sample, encoding) > 0.1):
             return data.decode(encoding, "replace")
     return None
+
+
+def _utf32(sample: bytes) -> bool:
+    """Whether there is a NUL beside each character of two bytes: such text needs its mark."""
+    return sample.decode("utf-16-le", "replace").count("\0") > 0.2 * len(sample) / 2
 
 
 def _is_utf8(sample: bytes) -> bool:

@@ -102,6 +102,7 @@ def test_windows_and_old_mac_newlines() -> None:
         (random.Random(1).randbytes(4000), "binary data"),
         (bytes(4000), "binary data"),
         (b"name\0\0\0\x07" * 500, "binary data"),
+        ("桥的一天，我们在这里。".encode("utf-32-le"), "binary data"),
         (b"symbol\0\x10\xb4\xf6" * 500, "binary data"),
         (b"%PDF-1.7 \xe2\xe3", "a PDF"),
         (b"PK\x03\x04rest", "a ZIP archive"),

@@ -165,6 +165,25 @@ def test_tags_left_open_lose_nothing(tmp_path: Path, page: str, item: str) -> No
     assert re.findall(r"word\d+", text) == [f"word{n}" for n in range(100)]
 
 
+@pytest.mark.parametrize("page", ["one<svg></svg>two", "<p>one<button>two</button>", "<li><pre>x\n\none <b>two</b>"])
+@pytest.mark.parametrize("around", ["{}", "<table><tr><td>{}</table>", "<ul><li>{}</ul>"])
+def test_icons_buttons_and_marks_in_code_join_no_words(around: str, page: str) -> None:
+    assert re.search(r"one\b.*\btwo", markdown_of(around.format(page))[0], re.DOTALL)
+
+
+def test_a_formula_a_button_and_an_icon_stand_in_the_line(tmp_path: Path) -> None:
+    tex = '<annotation encoding="application/x-tex">E=mc^2</annotation>'
+    energy = f"<math><semantics><mrow><mi>E</mi><mo>=</mo><mi>m</mi></mrow>{tex}</semantics></math>"
+    page = f"<p>As {energy} says, press <button>OK</button> or <i class='icon'/>go.</p>"
+    assert text_of(parse(write(tmp_path / "page.html", page))) == "As E = m says, press OK or go."
+
+
+def test_declarations_in_a_page_are_no_text_and_end_nothing(tmp_path: Path) -> None:
+    page = '<!DOCTYPE html [<!ENTITY nbsp "&#160;">\n<!ENTITY x "y">]>'
+    page += "<p>a<![if !mso]> b<![endif]> <![CDATA[<c> &]]> <![x y]>d</p><![ e"
+    assert text_of(parse(write(tmp_path / "page.xhtml", page))) == "a b <c> & d\n\n<![ e"
+
+
 def test_exponents_and_escapes_are_read_as_they_are_meant(tmp_path: Path) -> None:
     page = "<p>2<sup>7</sup> is 128, 10<sup>-3</sup>, 1<sup>st</sup>, H<sub>2</sub>O, a\\_b, \\*"
     page += "<table><tr><td>x86_64 * 2</td><td>c:\\_d|e</td></tr></table>"
@@ -227,7 +246,11 @@ def test_no_word_of_a_thousand_random_pages_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("declared", "encoding"), [("gb2312", "gbk"), ("big5", "big5"), ("utf-8", "utf-8"), ("", "gbk")]
+    ("declared", "encoding"),
+    [
+        *(("gb2312", "gbk"), ("big5", "big5"), ("utf-8", "utf-8"), ("", "gbk")),
+        *(("unicode_escape", "gbk"), ("utf-7", "gbk"), ("punycode", "gbk")),
+    ],
 )
 def test_a_page_is_read_in_its_encoding(tmp_path: Path, declared: str, encoding: str) -> None:
     page = f'<meta charset="{declared}"><title>石</title><p>石不怕力，人在中，天下都有。</p>'

@@ -16,8 +16,8 @@ from ..encoding import decode
 from .kreuzberg import extract, unescaped
 from .stand_ins import hidden
 
-#: Content that is not text of the page.
-_SKIPPED: Final = frozenset({"script", "style", "template", "svg", "title"})
+#: Content that is not text of the page; of a formula that it is there again, as TeX.
+_SKIPPED: Final = frozenset({"script", "style", "template", "svg", "title", "annotation", "annotation-xml"})
 #: Marks inside a line.
 _INLINE: Final = frozenset({"b", "strong", "i", "em", "code", "del", "s"})
 #: Blocks that hold text only.
@@ -35,7 +35,7 @@ _PARENTS: Final = {
 }
 #: What text (or a block) that stands directly in one of these is put into.
 _IMPLIED: Final = {"ul": "li", "ol": "li", "dl": "dd", "table": "td", "tr": "td"}
-#: Tags whose text runs on in the line; every other tag parts its text from what is around it.
+#: Tags whose text runs on in the line; tags named nowhere here part their text from what is around it.
 _TRANSPARENT: Final = frozenset(
     {"a", "abbr", "acronym", "bdi", "bdo", "big", "cite", "data", "dfn", "font", "ins", "kbd", "label", "mark"}
     | {
@@ -58,9 +58,17 @@ _TRANSPARENT: Final = frozenset(
         "wbr",
     }
 )
+#: Tags that stand in the line, parted by spaces: buttons, formulas (MathML).
+_SPACED: Final = frozenset(
+    {"button", "input", "meter", "output", "picture", "progress", "slot", "source", "math", "semantics", "mfrac"}
+    | {"mi", "mn", "mo", "mover", "mpadded", "mphantom", "mroot", "mrow", "ms", "mspace", "msqrt", "mstyle", "msub"}
+    | {"msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder", "munderover"}
+)
 #: Blocks open at once, beyond which more are not begun; kreuzberg loses text below 63.
 _MAX_OPEN: Final = 24
 _MAX_INLINE: Final = 4
+#: A DOCTYPE with declarations of its own, which the standard library ends at the first ``>`` in them.
+_DOCTYPE: Final = re.compile(r"<!doctype[^>\[]*\[[^\]]*\]\s*>", re.IGNORECASE)
 #: Superscripts that mean another number without their caret: 2^7.
 _EXPONENT: Final = re.compile(r"[-+−]?\d+|\w")
 #: Columns and rows that a cell may take; more is a mistake, or made to fill the memory with empty cells.
@@ -90,6 +98,7 @@ class _Cutter(HTMLParser):
             self._skipping_depth += tag == self._skipping
         elif tag in _SKIPPED:
             self._skipping, self._skipping_depth = tag, 1
+            self.out.append(" " if tag == "svg" else "")
             self.titles += [""] * (tag == "title")
         elif tag == "img":
             self.handle_data(f" {dict(attrs).get('alt') or ''} ")
@@ -106,8 +115,8 @@ class _Cutter(HTMLParser):
         elif tag in ("td", "th") and not self._skipping:
             self._start(tag, _spans(tag, attrs))
             self._end(tag)
-        elif not self._skipping and tag not in _TRANSPARENT:
-            self._part()
+        elif not self._skipping and tag not in _INLINE:
+            self._pass(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if not self._skipping:
@@ -126,16 +135,25 @@ class _Cutter(HTMLParser):
         elif self._skipping == "title":
             self.titles[-1] += data
 
-    def unknown_decl(self, data: str) -> None:
-        # Text of XHTML, where punctuation need not be escaped.
-        if data.startswith("CDATA["):
-            self.handle_data(data.removeprefix("CDATA["))
+    def parse_html_declaration(self, i: int) -> int:
+        """``<![CDATA[x]]>`` is text (of XHTML), ``<![if x]>`` is none; the standard library gives up on some."""
+        if doctype := _DOCTYPE.match(self.rawdata, i):
+            return doctype.end()
+        if not self.rawdata.startswith("<![", i):
+            return super().parse_html_declaration(i)
+        opening, closing = ("<![CDATA[", "]]>") if self.rawdata.startswith("<![CDATA[", i) else ("<![", ">")
+        end = self.rawdata.find(closing, i)
+        if end < 0:
+            return -1
+        if closing == "]]>":
+            self.handle_data(self.rawdata[i + len(opening) : end])
+        return end + len(closing)
 
     # -- what is written
 
     def _start(self, tag: str, spans: str) -> None:
         if tag in _INLINE:
-            if len(self._marks) < _MAX_INLINE:
+            if len(self._marks) < _MAX_INLINE and not self._inside("pre"):
                 self._imply()
                 self._marks.append(tag)
                 self.out.append(f"<{tag}>")
@@ -147,8 +165,8 @@ class _Cutter(HTMLParser):
             if tag in _LEAVES or self._in_cell():
                 self._part()
             self._open(tag)
-        elif tag not in _TRANSPARENT:
-            self._part()
+        else:
+            self._pass(tag)
 
     def _end(self, tag: str) -> None:
         if tag in _INLINE:
@@ -160,8 +178,8 @@ class _Cutter(HTMLParser):
                 self._part()
             else:
                 self._close(found)
-        elif tag not in _TRANSPARENT:
-            self._part()
+        else:
+            self._pass(tag)
 
     def _enter(self, tag: str, spans: str = "") -> None:
         """Opens an item, row or cell in the block it belongs to, ending the one before it; else parts the text."""
@@ -178,6 +196,13 @@ class _Cutter(HTMLParser):
         """Text between items goes into an item, text between cells into a cell."""
         while self._blocks and self._blocks[-1] in _IMPLIED:
             self._enter(_IMPLIED[self._blocks[-1]])
+
+    def _pass(self, tag: str) -> None:
+        """A tag without structure: it stands in the line, or is the edge of a block."""
+        if tag in _SPACED:
+            self.out.append(" ")
+        elif tag not in _TRANSPARENT:
+            self._part()
 
     def _part(self) -> None:
         """Parts the text that follows from the text before."""
