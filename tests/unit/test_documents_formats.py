@@ -535,6 +535,23 @@ def test_space_in_a_text_of_a_docx_or_pptx_is_one_space(tmp_path: Path, space: s
     assert text_of(parse(slides)) == "## left right\n\n| left right | x |\n| --- | --- |\n\nleft right"
 
 
+def test_a_long_cell_does_not_make_the_other_rows_long(tmp_path: Path) -> None:
+    rows = [("R1", "short"), ("R2", "long " * 100)]
+    cells = ["".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in row) for row in rows]
+    table = f"<w:tbl>{''.join(f'<w:tr>{row}</w:tr>' for row in cells)}</w:tbl>"
+    page = f"<table>{''.join(f'<tr><td>{key}<td>{text}' for key, text in rows)}</table>"
+    shown = f"| R1 | short |\n| --- | --- |\n| R2 | {'long ' * 100}|"
+    assert text_of(parse(docx(tmp_path / "a.docx", table))) == shown
+    assert text_of(parse(write(tmp_path / "a.html", page))) == shown
+
+
+def test_how_characters_are_read_stands_behind_them(tmp_path: Path) -> None:
+    run = "<w:r><w:t>{}</w:t></w:r>"
+    ruby = f"<w:ruby><w:rt>{run.format('běi jīng')}</w:rt><w:rubyBase>{run.format('北京')}</w:rubyBase></w:ruby>"
+    body = paragraph("在").replace("</w:p>", f"<w:r>{ruby}</w:r>{run.format('。')}</w:p>")
+    assert text_of(parse(docx(tmp_path / "a.docx", body))) == "在北京(běi jīng)。"
+
+
 @pytest.mark.parametrize("text", ["# make install", "=", "---", "- # x", "```"])
 def test_text_of_a_docx_that_looks_like_markdown_stays_text(tmp_path: Path, text: str) -> None:
     body = paragraph("Top", "Heading1") + paragraph("Deep", "Heading3") + paragraph(text) + paragraph("After.")

@@ -9,9 +9,10 @@ import kreuzberg as library
 
 from ..converted import Converted
 from .archive import Archive, pack
-from .kreuzberg import extract, title_of, without_bare_images
+from .kreuzberg import extract, title_of, without_bare_images, without_padding
 from .office_xml import OfficeXml
 from .package import main_part, relations
+from .stand_ins import hidden
 from .symbols import character
 
 _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -39,7 +40,7 @@ def convert_docx(data: bytes, max_bytes: int) -> Converted:
     )
     # The pages' text has all notes and no backslashes; `content` loses a footnote that shares an endnote's number.
     text = "\n\n".join(page["content"] for page in result.pages or ()) or result.content
-    return Converted(without_bare_images(_with_breaks(text)), "markdown", title_of(result.metadata))
+    return Converted(without_bare_images(without_padding(_with_breaks(text))), "markdown", title_of(result.metadata))
 
 
 def _with_breaks(markdown: str) -> str:
@@ -60,6 +61,10 @@ def _parts(archive: Archive) -> dict[str, str]:
     return {"word/document.xml": main} | {f"word/{kind}.xml": related[kind] for kind in _KINDS if kind in related}
 
 
+def _run(text: str) -> str:
+    return f"<w:r><w:t>{hidden(text)}</w:t></w:r>"
+
+
 class _Box(str):
     """The content of a text box."""
 
@@ -68,7 +73,7 @@ class _Word(OfficeXml):
     """Puts what kreuzberg 4.10 loses in another way, and leaves out what was deleted.
 
     Of a paragraph that a text box is anchored in kreuzberg gives the box alone, so the box's paragraphs are put
-    after it.
+    after it. A reading (pinyin) stands before its characters in the file, and after them in the text.
     """
 
     def __init__(self) -> None:
@@ -76,13 +81,15 @@ class _Word(OfficeXml):
         #: Where in ``out`` each open paragraph begins, and how many boxes there were before.
         self._paragraphs: list[tuple[int, int]] = []
         self._boxes = 0
+        #: How the characters that follow are pronounced.
+        self._reading: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         text = _text_for(name, attributes)
         if text is not None:
             self.skip()
             self.put(text)
-        elif name == "w:txbxContent":
+        elif name in ("w:txbxContent", "w:rt"):
             self.begin_apart()
         else:
             super().start(name, attributes)
@@ -95,7 +102,13 @@ class _Word(OfficeXml):
             self.out.append(box)
             self._boxes += 1
             return
+        if name == "w:rt":
+            self._reading = self.end_apart()
+            return
         super().end(name)
+        if name == "w:ruby" and self._reading:
+            self.out += [_run("("), *self._reading, _run(")")]
+            self._reading = []
         if name == "w:p":
             begin, before = self._paragraphs.pop()
             if self._boxes > before:

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..converted import Converted
 from ..encoding import decode
-from .kreuzberg import extract, unescaped
+from .kreuzberg import extract, unescaped, without_padding
 from .stand_ins import hidden
 
 #: Content that is not text of the page; of a formula that it is there again, as TeX.
@@ -277,7 +277,7 @@ def markdown_of(html: str) -> tuple[str, str]:
     # HTML's own declaration keeps kreuzberg from guessing the encoding.
     whole = f'<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>{page}</body></html>'
     markdown = extract(whole.encode("utf-8", "replace"), "text/html", output_format="markdown").content
-    return unescaped(markdown), title
+    return without_padding(unescaped(markdown)), title
 
 
 def declared_encoding(data: bytes) -> str:

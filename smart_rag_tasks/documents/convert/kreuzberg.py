@@ -25,6 +25,10 @@ _IMAGE: Final = r"!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\
 _IMAGES: Final = re.compile(rf"^{_IMAGE}$\n*|{_IMAGE}", re.M | re.I)
 
 
+#: Lines of a table.
+_ROW: Final = re.compile(r"^([ >]*)(\|.*)", re.M)
+
+
 def extract(data: bytes, mime: str, **options: Any) -> Any:
     """kreuzberg's ExtractionResult; raises ProtectedDocument or UnreadableDocument."""
     if mime == "text/html":
@@ -58,3 +62,8 @@ def unescaped(markdown: str) -> str:
 def without_bare_images(markdown: str) -> str:
     """Markdown, with its own punctuation stood in for, without the images that have no description."""
     return _IMAGES.sub("", markdown).strip()
+
+
+def without_padding(markdown: str) -> str:
+    """Markdown, with its own punctuation stood in for, without the spaces that make all rows as wide as the widest."""
+    return _ROW.sub(lambda row: row[1] + re.sub("-{4,}", "---", re.sub(" {2,}", " ", row[2])), markdown)
