@@ -756,6 +756,24 @@ def test_equations_of_a_slide_are_read_in_their_line(tmp_path: Path) -> None:
     assert text_of(parse(path)) == "## Top\n\nIf a/b=f(x)^2, then."
 
 
+def test_paragraphs_of_notes_stay_apart_and_their_words_whole(tmp_path: Path) -> None:
+    notes = "Spo</a:t></a:r><a:r><a:t>ken.</a:t></a:r></a:p><a:p><a:r><a:t>第二段。"
+    document = parse(pptx(tmp_path / "a.pptx", [shape("Top", "title")], {1: notes}))
+    assert text_of(document) == "## Top\n\nSpoken.\n\n第二段。"
+
+
+def test_the_footer_of_all_slides_is_read_once(tmp_path: Path) -> None:
+    slides = [
+        shape(f"T{n}", "title") + shape("Text.") + shape("Firm", "ftr") + shape(f"Source {n}", "ftr") for n in (1, 2)
+    ]
+    document = parse(pptx(tmp_path / "a.pptx", [*slides, shape("Firm")]))
+    assert [chunk.text for chunk in document.chunks] == [
+        "## T1\n\nText.\n\nFirm\n\nSource 1",
+        "## T2\n\nText.\n\nSource 2",
+        "## Firm",
+    ]
+
+
 def test_shapes_for_newer_programs_are_read_once(tmp_path: Path) -> None:
     shapes = alternatives(shape("Newer."), shape("Older."))
     assert text_of(parse(pptx(tmp_path / "a.pptx", [shapes + shape("All.")]))) == "## Newer.\n\nAll."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from typing import Final
 
 import kreuzberg as library
@@ -22,15 +21,13 @@ _MARK: Final = "\n\n\U0001fffe{page_num}\U0001ffff\n\n"
 #: Folders whose parts get other names.
 _RENAMED: Final = ("ppt/slides/", "ppt/notesSlides/")
 _SLIDE: Final = re.compile("\U0001fffe(\\d+)\U0001ffff")
-#: What kreuzberg writes before speaker notes. A colon of the slide's own is stood in for.
-_NOTES: Final = "Notes:"
 #: What kreuzberg writes for a presentation without text.
 _NO_TEXT: Final = re.compile(r"^-----$", re.M)
-_MARKUP: Final = re.compile(f"[\\s{re.escape(string.punctuation)}]+")
-
-
 #: Elements of which no text is read: looks, and fields, which are the number and the date on every slide.
 _UNREAD: Final = frozenset({"a:rPr", "a:endParaRPr", "a:fld"})
+#: Placeholders of what most slides have: their text is read once.
+_FOOTERS: Final = frozenset({"dt", "ftr", "hdr", "sldNum"})
+_TEXT: Final = re.compile("<a:t>([^<]*)")
 #: Around the parts of an equation that is written in a line.
 _BEFORE: Final = {"a:br": " ", "m:den": "/", "m:sup": "^", "m:d": "("}
 _AFTER: Final = {"m:d": ")"}
@@ -41,14 +38,24 @@ class _Piece(str):
 
 
 class _Slide(OfficeXml):
-    """Each paragraph as one run: kreuzberg 4.10 puts a space between two, tears the marks of bold, drops equations."""
+    """Each paragraph as one run: kreuzberg 4.10 puts a space between two, tears the marks of bold, drops equations.
 
-    def __init__(self) -> None:
+    A footer whose text is in ``seen`` is left out.
+    """
+
+    def __init__(self, seen: set[str]) -> None:
         super().__init__()
+        self._seen = seen
+        self._in_footer = False
         #: Where in ``out`` the open paragraph begins.
         self._begin = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "p:sp":
+            self.begin_apart()
+            self._in_footer = False
+        elif name == "p:ph":
+            self._in_footer = attributes.get("type") in _FOOTERS
         if name in _UNREAD or (name.startswith("m:") and name.endswith("Pr")):
             self.skip()
         elif _is_inside_paragraph(name):
@@ -71,6 +78,15 @@ class _Slide(OfficeXml):
                 others = [each for each in found if not isinstance(each, _Piece)]
                 self.out[self._begin :] = [*others, "<a:r><a:t>", *pieces, "</a:t></a:r>"]
         super().end(name)
+        if name == "p:sp":
+            self._end_shape("".join(self.end_apart()))
+
+    def _end_shape(self, xml: str) -> None:
+        text = _paragraphs(xml) if self._in_footer else ""
+        if text not in self._seen:
+            self.out.append(xml)
+        if text:
+            self._seen.add(text)
 
     def write(self, text: str) -> None:
         self._close_tag()
@@ -84,38 +100,42 @@ def _is_inside_paragraph(name: str) -> bool:
 def convert_pptx(data: bytes, max_bytes: int) -> Converted:
     """Titles, text, tables and speaker notes, slide by slide."""
     archive = Archive(data, max_bytes)
-    packed = pack(_by_place(archive))
-    # Markdown has the titles as headings, plain text the speaker notes as well.
-    markdown, title = _slides_as("markdown", packed)
-    plain, _ = _slides_as("plain", packed)
-    numbers = sorted(markdown.keys() | plain.keys())
-    return _joined({number: _together(markdown.get(number, ""), plain.get(number, "")) for number in numbers}, title)
-
-
-def _slides_as(form: str, packed: bytes) -> tuple[dict[int, str], str]:
-    """(each slide's text by its number, the presentation's title)."""
+    parts, notes = _by_place(archive)
     result = extract(
-        packed,
+        pack(parts),
         _MIME,
-        output_format=form,
+        output_format="markdown",
         pages=library.PageConfig(extract_pages=True, insert_page_markers=True, marker_format=_MARK),
     )
-    parts = _SLIDE.split(result.content)
-    slides = {int(number): text.strip() for number, text in zip(parts[1::2], parts[2::2], strict=True)}
-    return slides, title_of(result.metadata)
+    _, *found = _SLIDE.split(result.content)
+    shown = {int(number): _shown(text) for number, text in zip(found[::2], found[1::2], strict=True)}
+    slides = {n: "\n\n".join(filter(None, (shown.get(n), notes.get(n)))) for n in sorted(shown.keys() | notes.keys())}
+    return _joined(slides, title_of(result.metadata))
 
 
-def _by_place(archive: Archive) -> dict[str, bytes | str]:
-    """The parts, each slide and its notes with its place in their names: kreuzberg goes by these alone."""
+def _shown(markdown: str) -> str:
+    """What kreuzberg gives of a slide, less what is not text."""
+    return without_bare_images(_NO_TEXT.sub("", unescaped(markdown.strip())))
+
+
+def _by_place(archive: Archive) -> tuple[dict[str, bytes | str], dict[int, str]]:
+    """(the parts, each slide with its place in its name: kreuzberg goes by that alone; the notes by slide)."""
+    notes: dict[int, str] = {}
+    footers: set[str] = set()
     main = main_part(archive)
     parts = {name: content for name, content in archive.texts().items() if not name.startswith(_RENAMED)}
     parts.pop(relations_part(main), None)
     for place, slide in enumerate(_slides(archive, main), 1):
-        parts[f"ppt/slides/slide{place}.xml"] = _Slide().rewritten(archive.read(slide))
+        parts[f"ppt/slides/slide{place}.xml"] = _Slide(footers).rewritten(archive.read(slide))
         for relation in relations(archive, slide):
             if relation.kind == "notesSlide":
-                parts[f"ppt/notesSlides/notesSlide{place}.xml"] = _Slide().rewritten(archive.read(relation.target))
-    return parts
+                notes[place] = _paragraphs(_Slide(footers).rewritten(archive.read(relation.target)))
+    return parts, notes
+
+
+def _paragraphs(xml: str) -> str:
+    """The text of a part that has been written anew."""
+    return "\n\n".join(filter(None, (text.strip() for text in _TEXT.findall(xml))))
 
 
 def _slides(archive: Archive, main: str) -> list[str]:
@@ -123,20 +143,6 @@ def _slides(archive: Archive, main: str) -> list[str]:
     targets = {relation.id: relation.target for relation in relations(archive, main) if relation.kind == "slide"}
     listed = (element.attrib for element in archive.xml(main).iter() if local_name(element) == "sldId")
     return [targets.get(id_, "") for each in listed for name, id_ in each.items() if name.endswith("}id")]
-
-
-def _together(markdown: str, plain: str) -> str:
-    """A slide's Markdown, what only its plain text has, and its notes."""
-    markdown = without_bare_images(_NO_TEXT.sub("", unescaped(markdown)))
-    shown, _, notes = plain.partition(_NOTES)
-    known = _bare(markdown)
-    missing = (line for line in shown.splitlines() if _bare(line) not in known)
-    return "\n\n".join(filter(None, (markdown, *missing, notes.strip())))
-
-
-def _bare(text: str) -> str:
-    """The text without spaces and marks; its own punctuation is stood in for."""
-    return _MARKUP.sub("", text)
 
 
 def _joined(slides: dict[int, str], title: str) -> Converted:
