@@ -35,11 +35,14 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 # -- Markdown
 
 _MARKS: Final = re.compile(r"[\[*`_\\]")
-#: A line of backticks has none after them that would end code in a line.
-_FENCE: Final = re.compile(r" {0,3}(`{3,}+(?![^`]*`)|~{3,}+)")
-#: HTML that goes on over blank lines (CommonMark 4.6), by what begins it: what ends it.
-_RAW: Final = re.compile(r" {0,3}<(!--|(?:pre|script|style|textarea)(?![\w-]))", re.I)
-_RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.I)
+#: The first line of a code block, perhaps in items of lists; what has backticks after its backticks is code in a line.
+_FENCE: Final = re.compile(r"((?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*+ {0,3})(`{3,}+(?!.*`)|~{3,}+)")
+#: HTML that goes on over blank lines (CommonMark 4.6).
+_RAW: Final = re.compile(r" {0,3}<(?:!--|(?:pre|script|style|textarea)(?![\w-]))", re.IGNORECASE)
+_RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.IGNORECASE)
+_COMMENT_ENDS: Final = re.compile("-->")
+#: A heading in HTML, as READMEs have them to centre it.
+_TAGGED: Final = re.compile(r" {0,3}<h([1-6])(?=[\s>])[^>]*>(.*?)</h\1>\s*$", re.IGNORECASE)
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 #: What a line under it does not make a heading: nothing, code, quotes, lists, rules and tables.
@@ -52,6 +55,7 @@ _FRONT_MATTER: Final = re.compile(
     r"|(?:#[^\n]*\n)+[\w-]+[ \t]*:[^\n]*\n(?>(?:[\w-]+[ \t]*:|[#\- \t])[^\n]*\n)*?)"
     r"(?:---|\.\.\.)[ \t]*(?:\n|$)"
 )
+_YAML_TITLE: Final = re.compile(r"""^title:[ \t]*(["']?)(.+?)\1[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE | re.IGNORECASE)
 #: Characters of front matter at the most; a rule at the top of a text begins none.
 _MAX_FRONT_MATTER: Final = 10_000
 
@@ -61,35 +65,33 @@ def front_matter(text: str) -> tuple[int, str]:
     match = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
     if not match:
         return 0, ""
-    title = re.search(r"^title:[ \t]*(.+?)[ \t]*$", match[1], re.MULTILINE | re.IGNORECASE)
-    return match.end(), title[1].strip("\"'") if title else ""
+    title = _YAML_TITLE.search(match[1])
+    return match.end(), title[2] if title else ""
 
 
 def outside_fences(text: str) -> Iterator[tuple[int, str, bool]]:
     """(offset, line, whether it is outside a fenced code block, a comment and HTML with code) of each line."""
-    fence = ""
+    end: re.Pattern[str] | None = None
     for offset, line in lines(text):
-        if fence:
-            yield offset, line, False
-            fence = "" if _ends(fence, line) else fence
-        else:
-            match = _FENCE.match(line) or _RAW.match(line)
-            yield offset, line, not match
-            # HTML may end in the line that it begins in.
-            fence = match[1] if match and not (match.re is _RAW and _ends(match[1], line[match.end() :])) else ""
+        begun = None if end else _end_of_block(line)
+        yield offset, line, not (end or begun)
+        if end and end.search(line):
+            end = None
+        end = end or begun
 
 
-def _ends(fence: str, line: str) -> bool:
-    if fence == "!--":
-        return "-->" in line
-    if fence[0] not in "`~":
-        return _RAW_ENDS.search(line) is not None
-    stripped = line.strip()
-    return stripped.startswith(fence) and not stripped.strip(fence[0]) and not line.startswith("    ")
+def _end_of_block(line: str) -> re.Pattern[str] | None:
+    """What the last line of the block has that begins with this line; None where none begins, or where it ends here."""
+    if fence := _FENCE.match(line):
+        return re.compile(rf"^ {{0,{len(fence[1]) + 3}}}{fence[2][0]}{{{len(fence[2])},}}[ \t]*$")
+    if raw := _RAW.match(line):
+        end = _COMMENT_ENDS if raw[0].endswith("!--") else _RAW_ENDS
+        return None if end.search(line, raw.end()) else end
+    return None
 
 
 def markdown_headings(text: str) -> Iterator[Heading]:
-    """ATX (``## x``) and underlined headings, not those in fenced code."""
+    """ATX (``## x``), underlined and HTML headings (of one line), not those in code and comments."""
     # The lines of the paragraph that is open; the first tells whether it is a list, a quote or a table.
     first, first_at, open_paragraph = "", 0, False
     before = ""
@@ -99,6 +101,8 @@ def markdown_headings(text: str) -> Iterator[Heading]:
         if atx:
             title = re.sub(r"[ \t]+#+[ \t]*$", "", (atx[2] or "")[: 2 * _MAX_TITLE])
             yield Heading(offset, offset + len(line), len(atx[1]), plain_title(title))
+        elif outside and (tagged := _TAGGED.match(line)) and (title := plain_title(re.sub("<[^>]*>", "", tagged[2]))):
+            yield Heading(offset, offset + len(line), int(tagged[1]), title)
         elif underline and not _NOT_UNDERLINED.match(before) and not _NOT_UNDERLINED.match(first):
             title = text[first_at : min(offset, first_at + 2 * _MAX_TITLE)]
             yield Heading(first_at, offset + len(line), 1 if "=" in underline[1] else 2, plain_title(title))
@@ -112,7 +116,9 @@ def plain_title(markdown: str) -> str:
     text = markdown[: 2 * _MAX_TITLE]
     if not _MARKS.search(text):
         return " ".join(text.split())[:_MAX_TITLE]
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    # Images first: a badge is one inside a link.
+    text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)|(?<!\w)\[([^\]]*)\]\[[^\]]*\]", r"\1\2", text)
     text = re.sub(r"(?<!\\)(?:[*`]+|(?<!\w)_+|_+(?!\w))", "", text)
     text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
     return " ".join(text.split())[:_MAX_TITLE]

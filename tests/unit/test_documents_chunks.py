@@ -132,6 +132,36 @@ def test_an_underlined_heading_may_have_two_lines(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```code in a line``` and text",
+        "- ```sh\n  # comment\n  ```",
+        "1.  - ~~~\n      # comment\n      ~~~",
+        "```\n- ```\n    ```\n# comment\n```",
+        "<!-- a comment\n\n# of lines\n--> \n<!-- another -->",
+        "<STYLE type=x>\n# id\n</style>",
+    ],
+)
+def test_code_in_items_and_comments_of_markdown_end(tmp_path: Path, block: str) -> None:
+    chunks = of(tmp_path / "a.md", f"# Real\n\nText.\n\n{block}\n\n# Next\n\nText.").chunks
+    assert paths(chunks) == [("Real",), ("Next",)]
+
+
+def test_headings_of_markdown_may_be_html(tmp_path: Path) -> None:
+    text = '<h1 align="center"><img src="x"> The <b>Name</b></h1>\n\nText.\n\n<h3><img src="x"></h3>\n\n## Sub\n\nText.'
+    document = of(tmp_path / "a.md", text)
+    assert document.title == "The Name"
+    assert paths(document.chunks) == [("The Name",), ("The Name", "Sub")]
+
+
+@pytest.mark.parametrize(
+    "heading", ["Name [![a badge](x.svg)](http://x)", "[Name][1] ![a badge](x)", "Name [a *badge*](http://x/y_z)"]
+)
+def test_links_and_badges_of_a_heading_are_their_text(tmp_path: Path, heading: str) -> None:
+    assert of(tmp_path / "a.md", f"# {heading} m[i][j]\n\nText.").title == "Name a badge m[i][j]"
+
+
 def test_a_heading_without_text_goes_with_what_follows(tmp_path: Path) -> None:
     chunks = of(tmp_path / "a.md", "# Top\n\n## Sub\n\nText.\n\n## Empty\n\n## Last\n\nText.\n\n## End").chunks
     assert [chunk.text for chunk in chunks] == ["# Top\n\n## Sub\n\nText.", "## Empty\n\n## Last\n\nText.", "## End"]
@@ -175,6 +205,28 @@ def test_front_matter_may_have_values_of_several_lines(tmp_path: Path) -> None:
 )
 def test_text_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> None:
     assert "Note: " in "".join(chunk.text for chunk in of(tmp_path / "a.md", text).chunks)
+
+
+@pytest.mark.parametrize(
+    ("matter", "title"),
+    [
+        ('title: "A: B" # shown', "A: B"),
+        ("title: A 'b'", "A 'b'"),
+        ("title: >\n  folded", ""),
+        ("tags: [\n  a,\n]\ntext: |\n  x\n\n  y\n\"quoted key\": 1\nTitle: '一'", "一"),
+    ],
+)
+def test_front_matter_of_many_forms(tmp_path: Path, matter: str, title: str) -> None:
+    document = of(tmp_path / "a.md", f"---\n{matter}\n---\nText.")
+    assert (document.title, document.chunks[0].text) == (title, "Text.")
+
+
+@pytest.mark.parametrize("lines", ["-a: b\n" * 1000, "\n" * 5000, "a: b\n" * 1000, "a" * 9000, " " * 9000])
+@pytest.mark.parametrize("before", ["", "k: v\n", "# c\nk: v\n"])
+def test_front_matter_without_an_end_is_told_at_once(tmp_path: Path, lines: str, before: str) -> None:
+    start = time.process_time()
+    assert "x" in of(tmp_path / "a.md", f"---\n{before}{lines}\nx").chunks[-1].text
+    assert time.process_time() - start < 1
 
 
 def test_images_inside_markdown_leave_their_description(tmp_path: Path) -> None:
