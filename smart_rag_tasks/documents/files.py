@@ -156,18 +156,18 @@ def source_of_real(absolute: Path) -> str:
 
 def read_file(path: Path, max_bytes: int) -> bytes:
     """The file's bytes; raises before it reads anything when there are more than ``max_bytes``."""
-    if not path.exists():
-        raise InvalidInput("no such file; check the path")
-    if not path.is_file():
-        raise InvalidInput("not a file; name a file, or give the folder to a command that searches folders")
     try:
+        if not path.exists():
+            raise InvalidInput("no such file; check the path")
+        if not path.is_file():
+            raise InvalidInput("not a file; name a file, or give the folder to a command that searches folders")
         size = path.stat().st_size
         if size <= max_bytes:
             with path.open("rb") as stream:
                 data = stream.read(max_bytes + 1)
             size = len(data)
     except OSError as error:
-        raise UnreadableDocument(f"cannot be read ({error.strerror}); check its permissions") from error
+        raise UnreadableDocument(f"cannot be read ({error.strerror}); check its name and permissions") from error
     if size > max_bytes:
         raise too_large(size, max_bytes)
     if not data:

@@ -33,11 +33,11 @@ _process: subprocess.Popen[bytes] | None = None
 
 def convert_apart(kind: str, data: bytes, max_bytes: int) -> Converted:
     """What ``convert`` gives; raises UnreadableDocument as well when it takes too long, too much, or dies."""
-    request = json.dumps({"kind": kind, "size": len(data), "max_bytes": max_bytes}).encode() + b"\n" + data
+    header = json.dumps({"kind": kind, "size": len(data), "max_bytes": max_bytes}).encode() + b"\n"
     with _lock:
-        answer, why = _ask(request)
+        answer, why = _ask(header, data)
         if why == _IDLE:
-            answer, why = _ask(request)
+            answer, why = _ask(header, data)
     if not answer:
         raise UnreadableDocument(f"cannot be converted: the converter {why}; save it anew, or split it")
     fields = json.loads(answer)
@@ -46,7 +46,7 @@ def convert_apart(kind: str, data: bytes, max_bytes: int) -> Converted:
     return _converted(fields)
 
 
-def _ask(request: bytes) -> tuple[bytes, str]:
+def _ask(header: bytes, data: bytes) -> tuple[bytes, str]:
     """(the answer's line, "") or (b"", why there is none)."""
     process = _running()
     assert process.stdin and process.stdout
@@ -55,7 +55,8 @@ def _ask(request: bytes) -> tuple[bytes, str]:
     timer.daemon = True
     timer.start()
     try:
-        process.stdin.write(request)
+        process.stdin.write(header)
+        process.stdin.write(data)  # not joined to the header: that would hold a large file twice
         process.stdin.flush()
         answer = process.stdout.readline()
     except BrokenPipeError:

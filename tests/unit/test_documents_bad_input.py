@@ -83,7 +83,11 @@ def test_a_file_with_nothing_to_see(tmp_path: Path, content: str) -> None:
 
 def test_a_file_that_cannot_be_read() -> None:
     # Reading a process's memory from address 0 fails for root, too.
-    refused(Path("/proc/self/mem"), UnreadableDocument, "cannot be read (Input/output error); check its permissions")
+    refused(Path("/proc/self/mem"), UnreadableDocument, "cannot be read (Input/output error); check its name and")
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    refused(tmp_path / ("x" * 300 + ".md"), UnreadableDocument, "cannot be read (File name too long)")
 
 
 def test_a_name_with_a_newline_is_shown_in_one_line(tmp_path: Path) -> None:
@@ -145,6 +149,11 @@ def test_paragraphs_in_paragraphs_take_no_time(tmp_path: Path) -> None:
     start = time.perf_counter()
     refused(path, EmptyDocument, "holds no text")
     assert time.perf_counter() - start < 20
+
+
+def test_chapters_of_any_name_count_together(tmp_path: Path) -> None:
+    path = epub(tmp_path / "bomb.epub", {"a.bin": "<p>text</p>" * 500_000, "b.bin": "<p>text</p>" * 500_000})
+    refused(path, DocumentTooLarge, "10.5 MB is over the limit of 9.5 MB")
 
 
 # -- what is not what it claims to be

@@ -834,6 +834,12 @@ def test_chapters_are_found_by_encoded_addresses(tmp_path: Path, name: str, addr
     assert text_of(parse(with_package(path, (f'href="{written}"', f'href="{address}"')))) == "Text."
 
 
+@pytest.mark.parametrize(("member", "address"), [("d\\1.xhtml", "d/1.xhtml"), ("d/1.xhtml", "d\\1.xhtml")])
+def test_chapters_are_found_by_names_with_backslashes(tmp_path: Path, member: str, address: str) -> None:
+    path = epub(tmp_path / "a.epub", {member: "<p>Text.</p>"})
+    assert text_of(parse(with_package(path, (f'href="{member}"', f'href="{address}"')))) == "Text."
+
+
 def test_a_chapter_that_the_spine_lists_twice_is_read_once(tmp_path: Path) -> None:
     path = epub(tmp_path / "a.epub", {"1.xhtml": "<p>One.</p>", "2.xhtml": "<p>Two.</p>"})
     again = '<itemref idref="c0"/><itemref idref="c1"/>'

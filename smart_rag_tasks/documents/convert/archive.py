@@ -32,30 +32,28 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, OSError) as error:
             raise damaged() from error
-        infos = self._zip.infolist()
-        size = sum(info.file_size for info in infos if info.filename.lower().endswith(_TEXT_PARTS))
-        if size > max_bytes:
-            raise too_large(size, max_bytes)
-        self._max_bytes = max_bytes
-        self.names: Collection[str] = dict.fromkeys(info.filename for info in infos)
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._uncounted = {info.filename: info.file_size for info in self._zip.infolist()}
+        self.names: Collection[str] = dict.fromkeys(self._uncounted)
+        self._count(*(name for name in self.names if name.lower().endswith(_TEXT_PARTS)))
+
+    def _count(self, *names: str) -> None:
+        """Adds what these expand to, once each."""
+        self._bytes += sum(self._uncounted.pop(name, 0) for name in names)
+        if self._bytes > self._max_bytes:
+            raise too_large(self._bytes, self._max_bytes)
 
     def read(self, name: str) -> bytes:
-        """The member's content; its name may be none of those that were counted."""
+        """The member's content; its name may be none of those that were counted at first."""
+        self._count(name)
         try:
-            info = self._zip.getinfo(name)
-            if info.file_size > self._max_bytes:
-                raise too_large(info.file_size, self._max_bytes)
-            return self._zip.read(info)
+            return self._zip.read(name)
         except KeyError as error:
             raise damaged() from error
         except RuntimeError as error:
             raise ProtectedDocument("is protected by a password; remove it and submit again") from error
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
             raise damaged() from error
-
-    def text(self, name: str) -> str:
-        """The member as text; Office writes UTF-8."""
-        return self.read(name).decode("utf-8-sig", "replace")
 
     def xml(self, name: str) -> ElementTree.Element:
         """The member's root element."""

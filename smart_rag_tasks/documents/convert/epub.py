@@ -81,7 +81,7 @@ def _member(folder: str, address: str) -> str:
 
 
 def _in_archive(archive: Archive, names: Iterator[str]) -> Iterator[str]:
-    """The same names as the archive writes them: in other case, as some disks do, or with ``%20`` for a space."""
+    """The same names as the archive writes them: in other case, with ``%20`` for a space, with backslashes."""
     alike = {_folded(name): name for name in archive.names}
     for name in names:
         found = name if name in archive.names else alike.get(_folded(name))
@@ -91,7 +91,7 @@ def _in_archive(archive: Archive, names: Iterator[str]) -> Iterator[str]:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unquote(name)).casefold()
+    return unicodedata.normalize("NFC", unquote(name)).casefold().replace("\\", "/")
 
 
 def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:
