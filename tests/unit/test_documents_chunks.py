@@ -181,12 +181,12 @@ def test_front_matter_may_begin_with_a_comment(tmp_path: Path) -> None:
     assert document.chunks[0].text == "# Heading\n\nText."
 
 
-@pytest.mark.parametrize("head", ["# how\nkey: x\n", "key: x\n"])
-@pytest.mark.parametrize("line", ["-a: b\n", "- a: b\n", "a: b\n", " a: b\n", " \n", "#\n"])
+@pytest.mark.parametrize("head", ["# how\nkey: x\n", "key: x\n", ""])
+@pytest.mark.parametrize("line", ["-a: b\n", "- a: b\n", "a: b\n", " a: b\n", " \n", "\n", "#\n", "aaaaaaaa", " " * 8])
 def test_front_matter_without_an_end_takes_no_time(tmp_path: Path, head: str, line: str) -> None:
-    start = time.perf_counter()
-    of(tmp_path / "a.md", f"---\n{head}{line * 1000}x\n")
-    assert time.perf_counter() - start < 2
+    start = time.process_time()
+    assert "x" in of(tmp_path / "a.md", f"---\n{head}{line * 1000}x\n").chunks[-1].text
+    assert time.process_time() - start < 2
 
 
 def test_front_matter_may_have_values_of_several_lines(tmp_path: Path) -> None:
@@ -219,14 +219,6 @@ def test_text_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> Non
 def test_front_matter_of_many_forms(tmp_path: Path, matter: str, title: str) -> None:
     document = of(tmp_path / "a.md", f"---\n{matter}\n---\nText.")
     assert (document.title, document.chunks[0].text) == (title, "Text.")
-
-
-@pytest.mark.parametrize("lines", ["-a: b\n" * 1000, "\n" * 5000, "a: b\n" * 1000, "a" * 9000, " " * 9000])
-@pytest.mark.parametrize("before", ["", "k: v\n", "# c\nk: v\n"])
-def test_front_matter_without_an_end_is_told_at_once(tmp_path: Path, lines: str, before: str) -> None:
-    start = time.process_time()
-    assert "x" in of(tmp_path / "a.md", f"---\n{before}{lines}\nx").chunks[-1].text
-    assert time.process_time() - start < 1
 
 
 def test_images_inside_markdown_leave_their_description(tmp_path: Path) -> None:
