@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from celery import signals
+from celery.events.dispatcher import EventDispatcher
 from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.functional import noop
 from celery.worker import state
@@ -68,6 +69,11 @@ class Reconnecting(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # no 
                 parent.pool.maintain_pool()
             raise ConnectionError("the consumer broke off") from error
 
+    def shutdown(self, parent: Any) -> None:
+        """End all steps; some ask the connection what its errors are, and plain Celery fails where there is none."""
+        parent.connection = parent.connection or parent.app.connection_for_read()
+        super().shutdown(parent)
+
 
 class GuardedNode(Node):
     """A worker's end of remote control; plain Celery subscribes anew over a command that it cannot read, and what is
@@ -82,6 +88,16 @@ class GuardedNode(Node):
             logger.error("control command dropped reason=%r", f"{type(error).__name__} while it was read")  # noqa: TRY400
 
 
+class EventsSentOnce(EventDispatcher):
+    """What cannot be sent waits in the dispatcher's buffer for a connection; plain Celery tries a heartbeat again and
+    again, and meanwhile neither works nor hears that the worker is to stop.
+    """
+
+    def send(self, *args: Any, **fields: Any) -> Any:
+        """Send it, or keep it."""
+        return super().send(*args, **{**fields, "retry": False})
+
+
 class GuardedConsumer(Consumer):
     """Puts aside, and takes from the queue, each message that plain Celery drops, dies of or is restarted by."""
 
@@ -94,6 +110,7 @@ class GuardedConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["app"].control.mailbox.node_cls = GuardedNode
+        kwargs["app"].events.dispatcher_cls = EventsSentOnce
         self._events_due = 0.0
         super().__init__(*args, **kwargs)
 

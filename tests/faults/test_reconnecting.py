@@ -1,4 +1,4 @@
-"""Moments at which plain Celery 5.7 ends its worker instead of connecting again."""
+"""Moments at which plain Celery 5.7 ends its worker instead of connecting again, or connects again and does not end."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def test_a_child_dies_while_there_is_no_connection(ground: Ground) -> None:
 
     ground.end(60)
     assert worker.poll() is None
+
+
+def test_redis_goes_for_good_while_a_worker_sends_its_heartbeat(ground: Ground) -> None:
+    worker = ground.begin()
+    ground.proxy.freeze()
+    time.sleep(8)  # a heartbeat every two seconds, and five until it is given up
+    ground.proxy.close_port()
+    time.sleep(3)
+
+    worker.terminate()
+    assert worker.wait(timeout=30) == 0
