@@ -36,7 +36,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 
 _MARKS: Final = re.compile(r"[\[*`_\\]")
 #: The first line of a code block, perhaps in items of lists; what has backticks after its backticks is code in a line.
-_FENCE: Final = re.compile(r"((?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*+ {0,3})(`{3,}+(?!.*`)|~{3,}+)")
+_FENCE: Final = re.compile(r"((?>(?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*) {0,3})(`{3,}+(?!.*`)|~{3,}+)")
 #: HTML that goes on over blank lines (CommonMark 4.6).
 _RAW: Final = re.compile(r" {0,3}<(?:!--|(?:pre|script|style|textarea)(?![\w-]))", re.IGNORECASE)
 _RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.IGNORECASE)

@@ -27,7 +27,7 @@ _MAX_TITLE: Final = 200
 #: lines of its own. Shorter ones may be what the text is about.
 _DATA_URI: Final = re.compile(
     r"""data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*,[!#-&*-;=?-_a-~]{64,}+"""
-    r"""(?:\n[A-Za-z0-9+/]{40,}+=*|\n[A-Za-z0-9+/]++=*(?=\n?["')>]))*+"""
+    r"""(?:\n[A-Za-z0-9+/]{40,}+=*|\n[A-Za-z0-9+/]++=*(?=\n?["')>]))*"""
 )
 
 
