@@ -18,7 +18,7 @@ from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.functional import noop
 from celery.worker import state
 from celery.worker.consumer import Consumer
-from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from kombu.pidbox import Node
 from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
@@ -80,12 +80,22 @@ class GuardedNode(Node):
     sent meanwhile is lost.
     """
 
+    mailbox: Any
+
     def handle_message(self, body: Any, message: Any = None) -> None:
         """Do what the command says, when it is one and for this worker."""
         try:
             super().handle_message(body, message)
         except (AttributeError, TypeError) as error:
             logger.error("control command dropped reason=%r", f"{type(error).__name__} while it was read")  # noqa: TRY400
+
+    def reply(self, data: Any, exchange: Any, routing_key: Any, ticket: Any, **kwargs: Any) -> None:
+        """Answer, if Redis takes it: who asked waits for a second. Plain kombu tries for ever, as with heartbeats."""
+        kwargs |= {"channel": self.channel, "serializer": self.mailbox.serializer, "retry_policy": {"max_retries": 1}}
+        try:
+            self.mailbox._publish_reply(data, exchange, routing_key, ticket, **kwargs)
+        except OperationalError as error:
+            logger.warning("a control command was not answered (%s)", error)
 
 
 class EventsSentOnce(EventDispatcher):
