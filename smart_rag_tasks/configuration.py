@@ -11,8 +11,10 @@ import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import click
+from celery.utils.imports import cwd_in_path
 
 from .errors import InvalidSettings
 
@@ -22,7 +24,25 @@ _NAME = "smart_rag_tasks.celeryconfig"
 def configuration() -> str | ModuleType:
     """The name of a module to import, or the module itself."""
     ours = _ours()  # in any case: somebody's own module begins with ``from smart_rag_tasks.celeryconfig import *``
-    return os.environ.get("CELERY_CONFIG_MODULE") or ours
+    name = os.environ.get("CELERY_CONFIG_MODULE")
+    if name and not _is_there(name):
+        _refuse(InvalidSettings(f"CELERY_CONFIG_MODULE: there is no module {name!r}; name one that can be imported"))
+    return name or ours
+
+
+def _is_there(name: str) -> bool:
+    try:
+        with cwd_in_path():  # as Celery will look for it
+            return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _refuse(error: InvalidSettings) -> NoReturn:
+    if click.get_current_context(silent=True) is not None:  # Celery's command line would print a traceback
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    raise error
 
 
 def _ours() -> ModuleType:
@@ -36,8 +56,5 @@ def _ours() -> ModuleType:
         spec.loader.exec_module(module)
     except InvalidSettings as error:
         del sys.modules[_NAME]
-        if click.get_current_context(silent=True) is not None:  # Celery's command line would print a traceback
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
-        raise
+        _refuse(error)
     return module

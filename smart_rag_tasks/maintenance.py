@@ -97,7 +97,7 @@ def rescan(self: Task[Any, Any], folder: str) -> Json:
 def _act_on(env: Environment, scan: watching.Scan, intake: str) -> None:
     with batch_publishing(app):
         for path in scan.ingest:
-            app.send_task(names.INGEST_FILE, args=[path], queue=intake)
+            app.send_task(names.INGEST_FILE, args=[path], queue=intake, ignore_result=True)  # the store has it
     for document_id, chunks in scan.retry.items():
         with suppress(UnknownDocument):  # deleted since the scan
             submit(env.store, env.settings, document_id, only=chunks)

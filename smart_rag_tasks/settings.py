@@ -243,12 +243,12 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         """The store's SQLAlchemy URL."""
-        return self.store or f"sqlite:///{(self.home / 'store.db').resolve()}"
+        return self.store or file_url(self.home / "store.db")
 
     @property
     def redis_home(self) -> Path:
         """Folder of the embedded Redis server: one a store, for messages and results hold ids of that store."""
-        if self.store_url == f"sqlite:///{(self.home / 'store.db').resolve()}":
+        if self.store_url == file_url(self.home / "store.db"):
             return self.home / "redis"
         return self.home / f"redis-{hashlib.blake2b(self.store_url.encode(), digest_size=4).hexdigest()}"
 
@@ -282,7 +282,12 @@ def file_or_url(store: str) -> str:
     """A store's URL; a plain file name means SQLite."""
     if not store or "://" in store:
         return store
-    return f"sqlite:///{Path(store).expanduser().resolve()}" if store != ":memory:" else f"sqlite:///{store}"
+    return file_url(Path(store).expanduser()) if store != ":memory:" else f"sqlite:///{store}"
+
+
+def file_url(file: Path) -> str:
+    """The URL of a SQLite store; two characters mean something there."""
+    return "sqlite:///" + str(file.resolve()).replace("%", "%25").replace("?", "%3F")
 
 
 def mask(url: str) -> str:

@@ -255,7 +255,7 @@ def message_size(chunks: Any) -> int:
         return 0
 
 
-@app.task(bind=True, name=names.INGEST_FILE, ignore_result=True, **_PATIENT)
+@app.task(bind=True, name=names.INGEST_FILE, **_PATIENT)
 def ingest_file(self: Task[Any, Any], path: str, lane: str = Lane.BULK) -> str:
     """Parse a file below the allowed folders and submit it; returns the run's id."""
     env, file, again = environment(), Path(path), _again(self)
@@ -280,7 +280,11 @@ def preprocess_document(
     """Plan a run: what has to be generated, in which batches. ``chunks`` only from producers without the store."""
     env = environment()
     if run_id is None:
-        run_id = _admit(self, env, callbacks_of(self.request.callbacks), **_wish(document_id, chunks))
+        try:
+            run_id = _admit(self, env, callbacks_of(self.request.callbacks), **_wish(document_id, chunks))
+        except InvalidInput as error:  # no result of this task is kept, but who made this chain waits for its end
+            self.backend.mark_as_failure(str(self.request.id), error, request=self.request, call_errbacks=False)
+            raise
     tell(env, run_id, "preprocessing")
     plan = planning.plan(env, run_id, again=_again(self))
     return {"document_id": plan.document_id, "run_id": run_id, "batches": plan.batches}

@@ -69,6 +69,7 @@ class LazyGroup(click.Group):
         """An error of ours is one line and its exit code, never a traceback; so is a file that cannot be used."""
         from ..errors import SmartRagError
 
+        sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
         try:
             done = super().invoke(ctx)
             sys.stdout.flush()  # here, where an error is told, not at the interpreter's end
@@ -78,6 +79,11 @@ class LazyGroup(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(130)
+        except UnicodeEncodeError as error:
+            if error.reason != "surrogates not allowed":
+                raise
+            click.echo("Error: an argument or a file's name is no UTF-8; write it so, or set LC_ALL=C.UTF-8", err=True)
+            ctx.exit(2)
         except OSError as error:
             if error.filename is None and error.errno not in _UNWRITABLE:
                 raise
@@ -109,5 +115,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese
-    sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
     rag(prog_name="smart-rag-tasks")

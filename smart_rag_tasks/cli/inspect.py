@@ -138,12 +138,16 @@ def list_command(store: str | None, as_json: bool, status: str | None, limit: in
         console.print(f"… {more:,} more: --limit N shows N, --json all")
 
 
+#: Chunks that `show` shows.
+_SHOWN = 10
+
+
 @click.command("show")
 @options.document
 @options.with_store
-@click.option("--chunks", type=click.IntRange(0), default=10, show_default=True, envvar="SMART_RAG_SHOW_CHUNKS",
-              show_envvar=True, help="Chunks to show; 0 for all.")  # fmt: skip
-def show_command(document: str, store: str | None, as_json: bool, chunks: int) -> None:
+@click.option("--chunks", type=click.IntRange(0), envvar="SMART_RAG_SHOW_CHUNKS", show_envvar=True,
+              help="Chunks to show; 0 for all.  [default: 10, with --json all]")  # fmt: skip
+def show_command(document: str, store: str | None, as_json: bool, chunks: int | None) -> None:
     """The metadata of DOCUMENT (its id or a part of it), then its chunks with theirs."""
     options.find_store(store)
     from ..client import Client
@@ -151,7 +155,8 @@ def show_command(document: str, store: str | None, as_json: bool, chunks: int) -
     from . import output
 
     client = Client()
-    found = client.document(find_document(client.env, document), limit=None if as_json else chunks or None)
+    limit = (0 if as_json else _SHOWN) if chunks is None else chunks
+    found = client.document(find_document(client.env, document), limit=limit or None)
     if as_json:
         output.print_json(found)
         return

@@ -28,9 +28,13 @@ def set_environment(**values: object) -> Settings:
     return get_settings()
 
 
+#: As ``python -m celery``, but what lies in the current folder (a generator, somebody's celery.py) comes last.
+_CELERY = "import os, sys; sys.path.append(os.getcwd()); from celery.__main__ import main; main()"
+
+
 def celery_argv(*words: str) -> list[str]:
     """``celery -A smart_rag_tasks …`` with this Python."""
-    return [sys.executable, "-m", "celery", "-A", "smart_rag_tasks", *words]
+    return [sys.executable, "-P", "-c", _CELERY, "-A", "smart_rag_tasks", *words]
 
 
 def worker(
@@ -78,4 +82,7 @@ def redis_for(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     with shared_server(settings.redis_home) as url:
-        yield set_environment(REDIS_URL=url)
+        settings = set_environment(REDIS_URL=url)
+        if loaded := sys.modules.get("smart_rag_tasks.celery"):  # by `celery -A smart_rag_tasks rag`
+            loaded.app.conf.update(broker_url=settings.broker_url, result_backend=settings.result_backend)
+        yield settings

@@ -11,7 +11,20 @@ import click
 if TYPE_CHECKING:
     from ..stages.environment import Environment
 
-paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
+
+class _FileOrFolder(click.Path):
+    """A path; nothing (a variable that is not set) would be the current folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if value == "":
+            self.fail("a path is empty; . is the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+paths = click.argument("paths", nargs=-1, required=True, type=_FileOrFolder(path_type=Path, readable=False))
 
 document = click.argument("document")
 

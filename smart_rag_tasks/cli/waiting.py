@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BrokerUnreachable
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from .progress import Bars
 
-#: Seconds between two looks at the broker, and for which it may be away.
+#: Seconds between two looks at the broker, and for which it may be away, as the store may.
 _LOOK: Final = 5.0
 _PATIENCE: Final = 60.0
 
@@ -65,10 +66,10 @@ def wait_for(client: Client, run_ids: Sequence[str], bars: Bars, check: Callable
     """Show how far these runs are until all have ended; ``check`` raises when nothing will come of waiting."""
     from .progress import POLL
 
-    pauses = PauseWatch(client, bars.say)
+    pauses, store = PauseWatch(client, bars.say), client.env.store
     while True:
-        pauses(run_ids)
-        done, total, open_runs = client.progress(run_ids)
+        store.patiently(partial(pauses, run_ids), patience=_PATIENCE)
+        done, total, open_runs = store.patiently(partial(client.progress, run_ids), patience=_PATIENCE)
         bars.generated(done, total)
         if not open_runs:
             return

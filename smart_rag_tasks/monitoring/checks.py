@@ -23,7 +23,7 @@ from ..models import Json
 from ..names import QUEUES
 from ..settings import Settings, client_url
 from ..sinks import find_sink
-from ..store import Store, missing_file, observed
+from ..store import Store, file_of, missing_file, observed
 from ..store.migrate import HEAD, revision
 from . import workers
 from .broker import QUICK, open_broker
@@ -179,8 +179,8 @@ def sinks(subject: Subject) -> str:
 def disk(subject: Subject) -> str:
     """There is room on the disk of the state folder, and of a SQLite store."""
     folders = [subject.settings.home]
-    if subject.settings.store_url.startswith("sqlite"):
-        folders.append(Path(subject.settings.store_url.partition(":///")[2]).parent)
+    if file := file_of(subject.settings.store_url):
+        folders.append(file.parent)
     free, fraction = min(_free(folder) for folder in folders)
     if free < DISK_BYTES or fraction < DISK_FRACTION:
         raise Unhealthy(f"only {free / 1e6:,.0f} MB ({fraction:.0%}) free: make room")

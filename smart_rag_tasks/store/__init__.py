@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .engine import Store, missing_file
+from .engine import Store, file_of, missing_file
 from .migrate import open_store
 
-__all__ = ["Store", "missing_file", "open_store"]
+__all__ = ["Store", "file_of", "missing_file", "open_store"]

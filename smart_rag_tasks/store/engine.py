@@ -111,12 +111,18 @@ def _normalized(url: str) -> URL:
     return parsed
 
 
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite store, None for another."""
+    parsed = _normalized(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
 def missing_file(url: str) -> str:
     """The file of a SQLite store that is not there (yet), "" for a store that may be."""
-    parsed = _normalized(url)
-    file = str(parsed.database or ":memory:")
-    there = parsed.get_backend_name() != "sqlite" or file == ":memory:" or Path(file).exists()
-    return "" if there else file
+    file = file_of(url)
+    return str(file) if file and not file.exists() else ""
 
 
 def _make_engine(url: URL, full_sync: bool) -> Engine:

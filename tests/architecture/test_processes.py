@@ -43,7 +43,7 @@ FILES = {
     "Procfile": {name: shlex.split(line) for name, line in PROCFILE.items()},
     "docker-compose.yml": {name: list(service.get("command", ())) for name, service in SERVICES.items()},
     "up": {
-        each.name: list(each.argv)
+        each.name: ["celery", *each.argv[each.argv.index("-A") :]]  # after Python's own words
         for each in (
             launch.worker(load()),
             launch.worker(load(), name="priority", queues=names.RESERVED_QUEUES, concurrency=1),

@@ -377,3 +377,42 @@ def test_up_starts_everything_and_stops_it(folder: Path) -> None:
         up.wait(60)
     assert time.monotonic() - begin < 40
     wait_until(lambda: not left_over(folder), timeout=10, what="processes to go")
+
+
+def test_files_of_the_current_folder_stand_in_for_no_library(folder: Path) -> None:
+    for name in ("celery", "redis", "queue"):
+        (folder / f"{name}.py").write_text("raise RuntimeError('mine')\n")
+    (folder / "mine.py").write_text("from testing_generators import LedgerGenerator as Mine\n")
+    options = {"ledger": str(folder / "ledger")}
+    program = Path(sys.executable).with_name("smart-rag-tasks")
+    env = os.environ | {"PYTHONPATH": str(TESTS), "SMART_RAG_GENERATOR_OPTIONS": json.dumps(options)}
+    command = [program, "run", "docs", "--generator", "mine:Mine", "--json"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_a_folder_s_name_may_mean_something_in_a_url(folder: Path) -> None:
+    odd = folder / "q?x=1%41"
+    odd.mkdir()
+    done = cli(odd, "run", "../docs", "--store", "a?b.db", SMART_RAG_HOME="")
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert (odd / "a?b.db").exists()
+
+
+def test_run_under_celerys_own_command(folder: Path) -> None:
+    celery = [sys.executable, "-m", "celery", "-A", "smart_rag_tasks", "rag", "run", "docs"]
+    done = subprocess.run(celery, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_show_gives_as_many_chunks_as_are_asked_for(folder: Path) -> None:
+    (folder / "docs/long.md").write_text("# Long\n\n" + "It is a long text about slopes. " * 200, encoding="utf-8")
+    cli(folder, "run", "docs/long.md")
+    shown = json.loads(cli(folder, "show", "long", "--json").stdout)
+    assert 1 < shown["total"] == len(shown["chunks"])
+    assert 1 == len(json.loads(cli(folder, "show", "long", "--json", "--chunks", "1").stdout)["chunks"])
+
+
+def test_an_argument_that_is_no_utf_8_is_one_line(folder: Path) -> None:
+    cli(folder, "run", "docs/tea.md")
+    assert cli(folder, "show", "\udcff").stderr.startswith("Error: an argument or a file's name is no UTF-8")

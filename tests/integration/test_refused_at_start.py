@@ -84,3 +84,9 @@ def test_other_applications_of_the_process_are_left_alone(tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, cwd=tmp_path)
     assert done.stdout.strip() == "made", done.stderr
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    code, lines = start(tmp_path, "worker", CELERY_CONFIG_MODULE="nope")
+    assert code == 2
+    assert lines == ["Error: CELERY_CONFIG_MODULE: there is no module 'nope'; name one that can be imported"]

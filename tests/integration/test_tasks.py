@@ -145,6 +145,24 @@ def test_the_stages_chained_by_hand(live: Stack, document_id: str) -> None:
     assert ("completed", 400) == (final["final_status"], final["processed_chunks"])
 
 
+def test_what_the_stages_chained_by_hand_refuse_reaches_the_caller(producer: Celery, document_id: str) -> None:
+    refused = producer.signature("preprocess_document", args=[document_id, [{}]], queue="intake_queue")
+    chain = (
+        refused
+        | producer.signature("generate_batch_metadata", queue="intake_queue")
+        | producer.signature("postprocess_results", args=[document_id], queue="default")
+    )
+
+    with pytest.raises(Exception, match="chunk_id: is missing"):
+        chain.apply_async().get(timeout=20)
+
+
+def test_a_file_that_is_handed_over_by_name_is_answered(producer: Celery) -> None:
+    result = producer.send_task("smart_rag_tasks.ingest_file", args=["/nowhere/a.md"], queue="intake_queue")
+    with pytest.raises(Exception, match="outside the folders"):
+        result.get(timeout=20)
+
+
 def test_two_submissions_of_the_same_are_one_run(live: Stack, document_id: str) -> None:
     chunks = [{"chunk_id": f"c{number}", "text": f"{document_id} {number}"} for number in range(3000)]
     first = process_document_pipeline.delay(document_id, chunks)
