@@ -17,7 +17,9 @@ import pytest
 from stack import TESTS, Stack, wait_until
 
 from smart_rag_tasks.cli import waiting
-from smart_rag_tasks.errors import BrokerUnreachable
+from smart_rag_tasks.cli.progress import Bars
+from smart_rag_tasks.client import Client
+from smart_rag_tasks.errors import BrokerUnreachable, StoreUnavailable
 
 CLI = [sys.executable, "-m", "smart_rag_tasks"]
 
@@ -90,6 +92,22 @@ def test_a_broker_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(waiting, "_PATIENCE", 0.0)
         with pytest.raises(BrokerUnreachable, match="the same command goes on"):
             watch()
+
+
+def test_a_store_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with Stack(tmp_path):
+        client = Client()
+        answers = [StoreUnavailable("away"), StoreUnavailable("away"), (1, 1, 0)]
+
+        def progress(run_ids: object) -> object:
+            answer = answers.pop(0)
+            if isinstance(answer, StoreUnavailable):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(client, "progress", progress)
+        waiting.wait_for(client, ["none"], Bars(0), lambda: None)
+        assert answers == []
 
 
 def test_what_a_list_leaves_out_is_said(folder: Path) -> None:
@@ -394,9 +412,11 @@ def test_files_of_the_current_folder_stand_in_for_no_library(folder: Path) -> No
 def test_a_folder_s_name_may_mean_something_in_a_url(folder: Path) -> None:
     odd = folder / "q?x=1%41"
     odd.mkdir()
-    done = cli(odd, "run", "../docs", "--store", "a?b.db", SMART_RAG_HOME="")
+    done = cli(odd, "run", "../docs", "--store", "a?b.db")
     assert 0 == done.returncode, done.stdout + done.stderr
     assert (odd / "a?b.db").exists()
+    assert 0 == cli(odd, "run", "../docs").returncode
+    assert (odd / ".smart_rag_tasks/store.db").exists()
 
 
 def test_run_under_celerys_own_command(folder: Path) -> None:

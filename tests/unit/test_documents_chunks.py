@@ -114,6 +114,11 @@ def test_what_only_looks_like_a_heading_is_none(tmp_path: Path) -> None:
         "<!-- one line -->",
         "<pre># x</pre>",
         "~~~\n# x\n~~~~",
+        "- ```sh\n  # comment\n  ```",
+        "1.  - ~~~\n      # comment\n      ~~~",
+        "```\n- ```\n    ```\n# comment\n```",
+        "<!-- a comment\n\n# of lines\n--> \n<!-- another -->",
+        "<STYLE type=x>\n# id\n</style>",
     ],
 )
 def test_only_the_headings_around_such_blocks_are_headings(tmp_path: Path, block: str) -> None:
@@ -130,22 +135,6 @@ def test_an_underlined_heading_may_have_two_lines(tmp_path: Path) -> None:
         (("A title of two lines",), "Text before.\n\nA title of\n*two* lines\n===\n\nText."),
         (("*Next*",), "# \\*Next\\*\nText."),
     ]
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        "```code in a line``` and text",
-        "- ```sh\n  # comment\n  ```",
-        "1.  - ~~~\n      # comment\n      ~~~",
-        "```\n- ```\n    ```\n# comment\n```",
-        "<!-- a comment\n\n# of lines\n--> \n<!-- another -->",
-        "<STYLE type=x>\n# id\n</style>",
-    ],
-)
-def test_code_in_items_and_comments_of_markdown_end(tmp_path: Path, block: str) -> None:
-    chunks = of(tmp_path / "a.md", f"# Real\n\nText.\n\n{block}\n\n# Next\n\nText.").chunks
-    assert paths(chunks) == [("Real",), ("Next",)]
 
 
 def test_headings_of_markdown_may_be_html(tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ _HTML: Final[dict[str, Any]] = {"preprocessing": {"enabled": False}, "extract_me
 #: An image without a description; programs give it its file's name as one.
 _IMAGE: Final = r"!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\]\([^)\n]*\)"
 _IMAGES: Final = re.compile(rf"^{_IMAGE}$\n*|{_IMAGE}", re.M | re.I)
-
-
 #: Lines of a table.
 _ROW: Final = re.compile(r"^([ >]*)(\|.*)", re.M)
 
