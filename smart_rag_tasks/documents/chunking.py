@@ -19,8 +19,9 @@ from typing import Any, Final
 from ..errors import DocumentTooLarge
 from ..models import Chunk
 from .converted import Converted, Markup
-from .headings import outside_fences
+from .headings import lines
 from .sections import sections
+from .unwrap import unwrap
 
 #: Chunks in a region beyond the first, on average. Measured on text without paragraphs, chunks of 1,200: a new
 #: sentence changes 2.8 (English) and 3.2 (Chinese) chunks on average, 7.1 and 14 without regions; for one
@@ -66,35 +67,45 @@ def _chunk_id(text: str, seen: Counter[str]) -> str:
 
 def _pieces(converted: Converted, chunk_chars: int) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """(offset, text, section path) of each chunk."""
-    splitter = _splitter(converted.markup, chunk_chars)
+    splitter = _splitter(chunk_chars)
     for section in sections(converted):
-        for start, region in _regions(converted, section.start, section.end, chunk_chars):
-            for offset, text in splitter.chunk_indices(region):
-                yield start + offset, text, section.path
+        text = converted.text[section.start : section.end]
+        for start, region in _regions(text, section.body - section.start, converted.markup, chunk_chars):
+            for offset, piece in splitter.chunk_indices(region):
+                at, end = _trimmed(text, start + offset, start + offset + len(piece))
+                if at < end:
+                    yield section.start + at, text[at:end], section.path
 
 
 @lru_cache(maxsize=8)
-def _splitter(markup: Markup, chunk_chars: int) -> Any:
-    from semantic_text_splitter import MarkdownSplitter, TextSplitter
+def _splitter(chunk_chars: int) -> Any:
+    from semantic_text_splitter import TextSplitter
 
-    return (MarkdownSplitter if markup == "markdown" else TextSplitter)(chunk_chars)
+    return TextSplitter(chunk_chars, trim=False)
 
 
-def _regions(converted: Converted, start: int, end: int, chunk_chars: int) -> Iterator[tuple[int, str]]:
-    """(offset, text) of the regions of a section."""
-    text = converted.text[start:end]
-    first = 0
-    if len(text) > chunk_chars:
-        for edge, unit in _edges(text, converted.markup, chunk_chars):
-            size = edge - first
-            if (
-                unit is None
-                or size >= _MAX_REGION * chunk_chars
-                or (size >= chunk_chars and _is_edge(unit, chunk_chars))
-            ):
-                yield start + first, text[first:edge]
-                first = edge
-    yield start + first, text[first:]
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The same piece without spaces around it; a first line of several stays indented as they are."""
+    piece = text[start:end].rstrip()
+    bare = piece.lstrip()
+    space = len(piece) - len(bare)
+    if "\n" in bare:
+        space = piece.rfind("\n", 0, space) + 1
+    return start + space, start + len(piece)
+
+
+def _regions(text: str, body: int, markup: Markup, chunk_chars: int) -> Iterator[tuple[int, str]]:
+    """(offset, text to be split in place of it) of the regions of a section."""
+    if len(text) <= chunk_chars:
+        yield 0, text
+        return
+    text, first = unwrap(text, body, markup), 0
+    for edge, unit in _edges(text, markup, chunk_chars):
+        size = edge - first
+        if unit is None or size >= _MAX_REGION * chunk_chars or (size >= chunk_chars and _is_edge(unit, chunk_chars)):
+            yield first, text[first:edge]
+            first = edge
+    yield first, text[first:]
 
 
 def _is_edge(unit: str, chunk_chars: int) -> bool:
@@ -106,17 +117,15 @@ def _is_edge(unit: str, chunk_chars: int) -> bool:
 def _edges(text: str, markup: Markup, chunk_chars: int) -> Iterator[tuple[int, str | None]]:
     """(where a region may end, the text that ends there, "" where it may only if it grew too long, None for must).
 
-    In plain text that is every line's end, in Markdown every paragraph's, not inside code; in a long line every
-    sentence's.
+    In plain text that is every line's end, in Markdown every paragraph's; in a long line every sentence's.
     """
-    unit, blank = "", False
-    for offset, line, outside in outside_fences(text):
-        if unit and line.strip():
-            yield offset, unit if markup == "plain" or (blank and outside) else ""
+    unit, end = "", 0
+    for offset, line in lines(text):
+        if unit:
+            yield offset, unit if markup == "plain" or offset - end > 1 else ""
         if len(line) > _LONG_LINE * chunk_chars:
             yield from _sentence_ends(line, offset, chunk_chars)
-        blank = not line.strip()
-        unit = unit if blank else line
+        unit, end = line, offset + len(line)
 
 
 def _sentence_ends(line: str, offset: int, chunk_chars: int) -> Iterator[tuple[int, str | None]]:

@@ -139,7 +139,8 @@ _CHAPTERS: Final = (
 _NUMBERED: Final = (
     (5, re.compile(r"[一二三四五六七八九十]{1,3}、")),
     (6, re.compile(r"[（(][一二三四五六七八九十]{1,3}[）)]")),
-    (7, re.compile(r"\d{1,2}(?:\.\d{1,2}){0,3}\.?[ \t\u3000]+(?=\S)")),
+    # Without a dot, and before a small letter, it is a number in a sentence: "Fig.\n2 of the book".
+    (7, re.compile(r"\d{1,2}(?:(?:\.\d{1,2}){0,3}\.|(?:\.\d{1,2}){1,3}|(?=\s+[^\sa-zß-ÿ]))[ \t\u3000]+(?=\S)")),
 )
 _ENDS_SENTENCE: Final = re.compile(r"[.。!！?？;；:：,，、…][”’」』）)\"']?$")
 _DOT_LEADER: Final = re.compile(r"[.…·]{3,}\s*\d+$")

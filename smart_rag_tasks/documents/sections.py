@@ -19,6 +19,8 @@ class Section:
     """A stretch of text under one heading, the heading's own lines included."""
 
     start: int
+    #: Where its headings end.
+    body: int
     end: int
     #: Headings above it, outermost first.
     path: tuple[str, ...]
@@ -34,12 +36,12 @@ def sections(converted: Converted) -> Iterator[Section]:
     start, body, stack = 0, 0, list[Heading]()
     for mark in sorted([*(converted.headings or ()), *edges], key=lambda mark: (mark.start, mark.level)):
         if _ends_here(converted.text, start, body, mark):
-            yield Section(start, mark.start, tuple(each.title for each in stack))
+            yield Section(start, body, mark.start, tuple(each.title for each in stack))
             start = mark.start
         stack = [each for each in stack if each.level < mark.level]
         stack += [mark] if mark.title else []
         body = mark.end
-    yield Section(start, len(converted.text), tuple(each.title for each in stack))
+    yield Section(start, body, len(converted.text), tuple(each.title for each in stack))
 
 
 def _ends_here(text: str, start: int, body: int, mark: Heading) -> bool:

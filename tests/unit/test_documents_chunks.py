@@ -17,6 +17,10 @@ from smart_rag_tasks.models import Chunk, ParsedDocument
 
 CHINESE = "拱桥把荷载变成压力，石头最不怕压力。当荷载移动时，推力线也随之移动！你知道这是为什么吗？他说：“桥还在。”"
 ENGLISH = "The arch presses its stones together. Is stone strong? Very! Mr. Lee said it spans 3.14 metres (or so). "
+NAMES = (
+    "Arch {n} presses its stones together, e.g. those of Mr. Lee, and stands 3.14 metres above the water, as the old"
+    " drawing in Fig. {n} of a book on U. S. bridges shows. Is the stone of arch number {n} strong enough for that? "
+)
 CODE = '```python\n# not a heading\n\ndef f():\n    """Text."""\n```'
 
 
@@ -43,6 +47,64 @@ def test_chunks_end_where_sentences_end(tmp_path: Path, suffix: str, text: str) 
     chunks = of(tmp_path / f"a.{suffix}", numbered(text, 60)).chunks
     assert len(chunks) > 10
     assert [chunk.text[-20:] for chunk in chunks if not re.search(r"[。！？.!?][”)]?$", chunk.text)] == []
+
+
+def wrapped(text: str, columns: int = 76) -> str:
+    """The text in lines of so many columns: at spaces, or between wide characters but not before their marks."""
+    if text.isascii():
+        return textwrap.fill(text, columns)
+    return re.sub(rf"(.{{{columns // 2 - 2},}}?)(?![，。！？：”])", r"\1\n", text)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "md"])
+@pytest.mark.parametrize("sentences", [NAMES, CHINESE])
+def test_lines_that_are_wrapped_are_cut_where_sentences_end(tmp_path: Path, suffix: str, sentences: str) -> None:
+    lines = wrapped("".join(sentences.format(n=n) for n in range(12)).strip())
+    chunks = of(tmp_path / f"a.{suffix}", f"{lines}\n\n{lines}", 300).chunks
+    assert len(chunks) > 5
+    assert [chunk.text[-30:] for chunk in chunks if not re.search(r"(?:[。！？?]”?|shows\.)$", chunk.text)] == []
+    assert any("\n" in chunk.text for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The valve `v_{n}` **closes** behind the [pump](http://example.org/a?b=c&d=E#f_{n}) *slowly. ~~Or~~ not.* ",
+        'Ask <a href="http://example.org/?q={n}" title="Why? How?">us</a> about **`v.Open({n})`. ** Dr. Wu knows. ',
+        "第{n}台**水泵**的阀门`v.Close_{n}()`在[它](http://example.org/a?b)后面*慢慢*关闭。",
+    ],
+)
+def test_marks_inside_a_sentence_do_not_part_it(tmp_path: Path, sentence: str) -> None:
+    chunks = of(tmp_path / "a.md", "".join(sentence.format(n=n) for n in range(60)), 400).chunks
+    assert len(chunks) > 5
+    assert [chunk.text[-40:] for chunk in chunks if not re.search(r"(?:[.。]|not\.\*|`\. \*\*)$", chunk.text)] == []
+
+
+@pytest.mark.parametrize("suffix", ["txt", "md"])
+def test_lines_that_are_meant_stay_lines(tmp_path: Path, suffix: str) -> None:
+    items = [f"- Item {n} of the list. It is short" for n in range(40)]
+    rows = [f"| row {n} | what it holds. And more |" for n in range(40)]
+    text = "\n".join(["Intro.", "", *items, "", "Between.", "", "| A | B |", "| --- | --- |", *rows])
+    chunks = of(tmp_path / f"a.{suffix}", text, 300).chunks
+    whole = {*items, *rows, "Intro.", "Between.", "| A | B |", "| --- | --- |", ""}
+    assert [line for chunk in chunks for line in chunk.text.split("\n") if line not in whole] == []
+
+
+@pytest.mark.parametrize(
+    "head", ["# Title\n\n", "# Title\n\n```python\n", "Title\n===\n", "It says:\n\n", "| A |\n|---|\n"]
+)
+def test_what_stands_above_is_not_left_alone(tmp_path: Path, head: str) -> None:
+    line = "| x |" if head.startswith("|") else "value = compute(1)"
+    chunks = of(tmp_path / "a.md", head + f"{line}\n" * 30, 190).chunks
+    assert len(chunks) > 1
+    assert chunks[0].text.startswith(head + line)
+
+
+def test_code_that_is_cut_stays_indented(tmp_path: Path) -> None:
+    code = "\n".join(f"    step({n})" for n in range(60))
+    chunks = of(tmp_path / "a.md", f"```\ndef f():\n{code}\n```").chunks
+    assert len(chunks) > 3
+    assert all(chunk.text.startswith("    step(") for chunk in chunks[1:])
 
 
 @pytest.mark.parametrize("suffix", ["txt", "md"])
