@@ -6,7 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Update, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    String,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..models import TERMINAL, ChunkState, Json, RunStatus
@@ -93,6 +107,10 @@ def plannable(connection: Connection, run_id: str) -> str:
 _PLANNABLE = select(runs.c.stage, runs.c.status).where(_THIS).with_for_update()
 
 
+#: What another run failed with goes with its state; a chunk that stays failed keeps it.
+_AFRESH = or_(*(bindparam("b_state", type_=String) == literal_column(f"'{state}'") for state in ("pending", "done")))
+_ERROR_COLUMNS = ("error_kind", "error", "traceback")
+
 _PLAN = (
     update(chunks)
     .where(
@@ -104,6 +122,7 @@ _PLAN = (
         state=bindparam("b_state"),
         batch=bindparam("b_batch"),
         context=bindparam("b_context"),
+        **{name: case((_AFRESH, literal_column("''")), else_=chunks.c[name]) for name in _ERROR_COLUMNS},
     )
 )
 

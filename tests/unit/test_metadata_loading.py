@@ -227,4 +227,14 @@ def test_a_long_context_is_cut_between_words_and_keeps_its_gist() -> None:
     assert len(context) <= 200
     assert context.endswith(": the gist of it")
     assert "…" in context
+
+
+def test_a_long_title_leaves_room_for_the_headings_next_to_the_text() -> None:
+    title = "The handbook of those who look after the machines of an office, second edition, revised"
+    context = compose_context(title, ("Part " + "one " * 20, "Network", "Routers and their addresses"), "the gist")
+    shown = "The handbook of those who look after the machines of an…"
+    assert context == f"{shown} > Network > Routers and their addresses: the gist"
+    assert compose_context("书" * 99, ("网络" * 40, "路由器"), "要点") == f"{'书' * 93}… > 路由器: 要点"
+    assert compose_context("书" * 99, ("路由器" * 40,), "") == f"{'书' * 76}… > {'路由器' * 40}"
+    assert len(compose_context("书" * 99, ("路由器" * 80,), "")) == 200
     assert len(compose_context("题" * 300, ("目" * 300,), "要点" * 100)) <= 200

@@ -313,6 +313,24 @@ def test_a_changed_fingerprint_means_all_of_it_again(env: Environment, recorder:
     assert ending is not None and 0 == ending.result.unchanged_chunks
 
 
+def test_what_a_run_failed_with_is_gone_when_its_chunk_is_done_again(env: Environment, recorder: Recorder) -> None:
+    def run(force: bool = False) -> list[tuple[str, str, str, str]]:
+        admission = submit(env, "one", "two", force=force)
+        work(env, admission.run_id)
+        finish(env, admission.run_id)
+        with env.store.read() as connection:
+            rows = documents.chunk_rows(connection, "doc")
+            return [(row.state, row.error_kind, row.error, row.traceback[:9]) for row in rows]
+
+    fine = [("done", "", "", "")] * 2
+    assert fine == run()
+    recorder.answers["c1"] = ValueError("no")
+    assert ("failed", "ValueError", "no", "Traceback") == run(force=True)[1]
+    asked = len(recorder.asked)
+    assert fine == run()
+    assert asked == len(recorder.asked), "what was generated before is still there"
+
+
 def test_equal_texts_in_a_document_are_generated_once(env: Environment, recorder: Recorder) -> None:
     run = submit(env, "same", "same", "other")
     work(env, run.run_id)
