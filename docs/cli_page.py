@@ -21,7 +21,7 @@ Made by `python docs/generate.py` from the commands themselves; `--help` says th
 - Data goes to standard output, progress and warnings to standard error.
 - Without `REDIS_URL` a command uses the embedded Redis that `up` or `run` has running in the same folder.
 - Exit codes: 0 done, 1 something failed (or is wrong, for `doctor` and `monitor health`), 2 wrong usage or input,
-  130 stopped by Ctrl-C.
+  130 stopped by Ctrl-C, 143 by SIGTERM; `up`, `top` and `redis`, which run until they are stopped, end with 0 then.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from .dispatch import enter, submit
 from .errors import InvalidInput, SmartRagError, UnknownDocument, UnknownRun
 from .models import TERMINAL, ChunkState, FinalResult, Json, Lane, RunStatus
 from .settings import Settings, get_settings
-from .stages import control, files, planning
+from .stages import control, files, planning, rescan
 from .stages.environment import Environment
 from .stages.finish import result_of
 from .stages.ingest import Admission, submission_of_file
@@ -127,10 +128,11 @@ class Client:
         return record
 
     def result(self, run_id: str, *, timeout: float = 0.0) -> FinalResult:
-        """The end of a run, waited for ``timeout`` seconds; NotFinished when it has not come."""
+        """The end of a run, which is waited for ``timeout`` seconds, as is a store that is away; else NotFinished."""
         deadline = time.monotonic() + timeout
+        look = partial(planning.look, self.env, run_id)
         while True:
-            run = planning.look(self.env, run_id)
+            run = self.env.store.patiently(look, patience=deadline - time.monotonic())
             if run.status in TERMINAL:
                 return result_of(run)
             if time.monotonic() >= deadline:
@@ -146,6 +148,10 @@ class Client:
         """The ids of all documents, in order."""
         with self.env.store.read() as connection:
             return stored.ids(connection)
+
+    def without_file(self, folders: Iterable[Path]) -> list[str]:
+        """Documents that were made from files below these folders, and whose file is not there any more."""
+        return sorted({found for folder in folders for found in rescan.left_behind(self.env, folder.resolve())})
 
     def records(self, document_ids: Iterable[str]) -> Iterator[Json]:
         """The chunks of these documents as records, read in pages."""

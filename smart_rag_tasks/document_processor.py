@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,11 @@ class DocumentProcessor:
         """
         waiting = self.submit()
         results: list[Json] = []
-        deadline = time.monotonic() + timeout
+        deadline, patiently = time.monotonic() + timeout, self.client.env.store.patiently
         while waiting and time.monotonic() < deadline:
-            for status in self._ended(waiting):
-                results.append(self._take(status, waiting.pop(status["document_id"])))
+            for status in patiently(partial(self._ended, waiting)):
+                run_id = waiting.pop(status["document_id"])
+                results.append(patiently(partial(self._take, status, run_id)))
             time.sleep(POLL if waiting else 0)
         self._feed_again(results)
         return results + self._statuses(waiting)

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,12 @@ def status_command(document: str | None, store: str | None, as_json: bool, watch
     if not watch:
         output.console().print(_status_view(_status(client, document)))
         return
-    with Live(console=output.console(), refresh_per_second=4) as live:
-        while True:
-            now = _status(client, document)
-            live.update(_status_view(now))
-            if not any(now["documents"].get(name, 0) for name in ("queued", "running")):
-                return
+    now = _status(client, document)
+    with Live(_status_view(now), console=output.console(), refresh_per_second=4) as live:
+        while any(now["documents"].get(name, 0) for name in ("queued", "running")):
             time.sleep(0.5)
+            now = client.env.store.patiently(partial(_status, client, document))
+            live.update(_status_view(now))
 
 
 def _status(client: Any, document: str | None) -> Json:

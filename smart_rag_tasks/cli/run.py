@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -44,18 +45,25 @@ def run_command(
     from . import output
 
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
     job = Job()
+    job.folders = [path for path in paths if path.is_dir()]
     job.files = find_files(paths, job.refuse)
     try:
         job.work()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as asked:
         output.errors().print("Stopped. Nothing is lost: the same command goes on where this one was stopped.")
-        raise SystemExit(130) from None
+        raise SystemExit(128 + (asked.args[0] if asked.args else signal.SIGINT)) from None
     if as_json:
         output.print_json(job.records())
     else:
         job.show(time.monotonic() - started)
     raise SystemExit(1 if job.failed() else 0)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    """SIGTERM ends the command as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
 
 
 def _check(supervisor: Supervisor, log: Path) -> None:
@@ -68,7 +76,10 @@ def _check(supervisor: Supervisor, log: Path) -> None:
 class Job:
     """The files of one ``run``."""
 
+    folders: Sequence[Path] = ()
     files: Sequence[Path] = ()
+    #: Documents whose file in one of the folders is gone.
+    left_behind: list[str] = field(default_factory=list)
     #: Path and run id of each file that was taken.
     taken: list[tuple[Path, str]] = field(default_factory=list)
     #: Path and reason of each file that was refused, or whose run was forgotten meanwhile.
@@ -147,6 +158,7 @@ class Job:
                 self._records.append(self._client.summary(run_id))
             except UnknownRun as error:
                 self.refuse(path, error)
+        self.left_behind = self._client.without_file(self.folders)
 
     def failed(self) -> bool:
         """Whether a file was refused, a chunk failed, or a document was cancelled, superseded or deleted."""
@@ -182,6 +194,18 @@ class Job:
         for path, reason in self.refused:
             console.print(output.refusal(path, reason), style="red", soft_wrap=True)
         console.print(self._sentence(seconds))
+        if self.left_behind:
+            output.errors().print(self._left_behind(), soft_wrap=True)
+
+    def _left_behind(self) -> str:
+        from .output import REASONS, printable, several
+
+        names = "\n".join(map(printable, self.left_behind[:REASONS]))
+        more = "\n…" if len(self.left_behind) > REASONS else ""
+        return (
+            f"No file any more: {several(len(self.left_behind), 'document')};"
+            f" `smart-rag-tasks delete DOCUMENT` removes one:\n{names}{more}"
+        )
 
     def _sentence(self, seconds: float) -> str:
         from .output import duration, several
@@ -193,8 +217,7 @@ class Job:
         words += f": {done - unchanged - failed} generated, {unchanged} unchanged, {failed} failed"
         if done < total:
             words += f", {total - done} not done"
-        if self.refused:
-            words += f"; {several(len(self.refused), 'file')} refused"
+        words += f".\n{several(len(self.refused), 'file')} refused" if self.refused else ""
         return f"\n{words}." + ("\n`smart-rag-tasks show DOCUMENT` shows one." if self._records else "")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from .progress import Bars
 
-#: Seconds between two looks at the broker, and for which it may be away, as the store may.
+#: Seconds between two looks at the broker, and for which it may be away.
 _LOOK: Final = 5.0
 _PATIENCE: Final = 60.0
 
@@ -68,8 +68,8 @@ def wait_for(client: Client, run_ids: Sequence[str], bars: Bars, check: Callable
 
     pauses, store = PauseWatch(client, bars.say), client.env.store
     while True:
-        store.patiently(partial(pauses, run_ids), patience=_PATIENCE)
-        done, total, open_runs = store.patiently(partial(client.progress, run_ids), patience=_PATIENCE)
+        store.patiently(partial(pauses, run_ids))
+        done, total, open_runs = store.patiently(partial(client.progress, run_ids))
         bars.generated(done, total)
         if not open_runs:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -30,6 +31,9 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
 
 #: What a folder is searched for.
 SUPPORTED_SUFFIXES: Final[tuple[str, ...]] = tuple(sorted(KINDS))
+
+#: ``http://…`` as a path has it: with one slash.
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 _MIB: Final = 1024 * 1024
 #: Characters of a name that an id keeps: enough to recognise a file, short enough for a table's column.
@@ -76,15 +80,21 @@ def _expand(path: Path, refuse: Refuse | None) -> list[Path]:
     except OSError as error:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise _unreadable(path, error) from None
+        if _ADDRESS.match(str(path)):
+            address = shown(path).replace(":/", "://", 1)
+            raise InvalidInput(f"{address}: is an address, not a file; download it and name the file") from None
         raise InvalidInput(f"{shown(path)}: no such file or folder; check the path") from None
     if not is_folder:
         return [path]
 
-    def tell(error: OSError) -> None:
+    errors: list[OSError] = []
+    files = list(walk(path, errors.append))
+    refusals = [(Path(error.filename), _unreadable(Path(error.filename), error)) for error in errors]
+    if refusals and not files:
+        raise refusals[0][1]
+    for place, reason in refusals:
         if refuse:
-            refuse(Path(error.filename), _unreadable(Path(error.filename), error))
-
-    files = list(walk(path, tell))
+            refuse(place, reason)
     if not files:
         suffixes = " ".join(SUPPORTED_SUFFIXES)
         raise InvalidInput(f"{shown(path)}: no documents in this folder; looked for {suffixes}")
@@ -110,11 +120,14 @@ def walk(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iter
 
 def _is_file(path: Path, onerror: Callable[[OSError], None] | None) -> bool:
     try:
-        return path.is_file()
-    except OSError as error:  # a folder that may be listed, but not entered
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+    except OSError as error:  # a folder that may be listed, but not entered; a link to nothing; a pipe
         if onerror is not None:
             onerror(error)
         return False
+    return stat.S_ISREG(mode)
 
 
 def _hidden(name: str) -> bool:

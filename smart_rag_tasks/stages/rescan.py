@@ -290,6 +290,13 @@ class _Scanner:
         self.rows.append({**seen, **row})
 
 
+def left_behind(env: Environment, root: Path) -> list[str]:
+    """Documents that were made from files below a folder, where each of these is certainly gone."""
+    with env.store.read() as connection:
+        below = watched.documents_below(connection, f"{root}/", f"{root.as_uri()}/")
+    return [row.document_id for source, row in below.items() if _is_gone(source)]
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from ..errors import InvalidChunks, InvalidInput
@@ -22,6 +24,14 @@ MAX_CHUNK_ID = 256
 MAX_DOCUMENT_ID_BYTES = 1536
 MAX_TASK_ID = 64
 MAX_PAGE = 2**31 - 1
+#: Characters of all headings above a chunk, and of its ``metadata`` as JSON: they are read with each chunk.
+MAX_SECTION_PATH = 10_000
+MAX_METADATA = 100_000
+_FIELDS = ("chunk_id", "text", "section_path", "page", "metadata")
+#: A key that is so like a field's name is one that is misspelt.
+_ALIKE = 0.8
+#: Characters that show nothing: spaces, joiners, marks of direction and of bytes' order.
+_INVISIBLE = re.compile(r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]*")
 
 
 def valid_document_id(document_id: object) -> str:
@@ -85,7 +95,7 @@ def valid_flag(name: str, value: object) -> bool:
 
 
 def _fields(chunk: Chunk) -> Mapping[str, Any]:
-    return {name: getattr(chunk, name) for name in ("chunk_id", "text", "section_path", "page", "metadata")}
+    return {name: getattr(chunk, name) for name in _FIELDS}
 
 
 def _chunk(item: object, position: int) -> Chunk:
@@ -95,6 +105,9 @@ def _chunk(item: object, position: int) -> Chunk:
     for name in ("chunk_id", "text"):
         if name not in item:
             raise InvalidChunks(f"{where}.{name}: is missing")
+    for key in item.keys() - set(_FIELDS):
+        if meant := _misspelt(str(key)):
+            raise InvalidChunks(f"{where}: there is no field {str(key)[:40]!r}; write {meant}, or put it into metadata")
     return Chunk(
         chunk_id=_text(item["chunk_id"], f"{where}.chunk_id"),
         text=_text(item["text"], f"{where}.text"),
@@ -103,6 +116,12 @@ def _chunk(item: object, position: int) -> Chunk:
         page=_page(item.get("page"), where),
         metadata=_extra(item.get("metadata"), where),
     )
+
+
+@lru_cache(maxsize=64)
+def _misspelt(key: str) -> str:
+    """The field that is meant by a key that is like it, "" for others."""
+    return "".join(get_close_matches(key.lower(), _FIELDS, n=1, cutoff=_ALIKE))
 
 
 def _text(value: object, where: str) -> str:
@@ -117,6 +136,8 @@ def _section_path(value: object, where: str) -> tuple[str, ...]:
     path = (value,) if isinstance(value, str) else value
     if not isinstance(path, (list, tuple)) or not all(isinstance(part, str) for part in path):
         raise InvalidChunks(f"{where}.section_path: must be a list of headings (texts)")
+    if (size := sum(map(len, path)) + len(path)) > MAX_SECTION_PATH:
+        raise InvalidChunks(f"{where}.section_path: has {size:,} characters, at most {MAX_SECTION_PATH:,} are allowed")
     for part in path:
         _check_characters(part, f"{where}.section_path")
     return tuple(path)
@@ -137,6 +158,11 @@ def _extra(value: object, where: str) -> Mapping[str, Any]:
         written = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise InvalidChunks(f"{where}.metadata: must be JSON: texts, numbers (no NaN), lists, dicts") from None
+    if len(written) > MAX_METADATA:
+        raise InvalidChunks(
+            f"{where}.metadata: has {len(written):,} characters as JSON, at most {MAX_METADATA:,} are allowed;"
+            " keep the rest elsewhere"
+        )
     if _JSON_NUL.search(written) or _SURROGATE.search(written):
         raise InvalidChunks(f"{where}.metadata: holds a NUL or half a character (lone surrogate); remove it")
     return dict(value)
@@ -152,7 +178,7 @@ def _check_text(chunk: Chunk, position: int, max_chars: int) -> None:
     if not chunk.chunk_id or len(chunk.chunk_id) > MAX_CHUNK_ID or _CONTROL.search(chunk.chunk_id):
         raise InvalidChunks(f"{where}.chunk_id: must have 1 to {MAX_CHUNK_ID} characters, no control characters")
     _check_characters(chunk.chunk_id, f"{where}.chunk_id")
-    if not chunk.text.strip():
+    if _INVISIBLE.fullmatch(chunk.text):
         raise InvalidChunks(f"{where}.text: is empty; leave the chunk out")
     if len(chunk.text) > max_chars:
         raise InvalidChunks(

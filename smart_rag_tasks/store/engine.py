@@ -18,6 +18,8 @@ from sqlalchemy.engine import URL, make_url
 from ..errors import InvalidInput, InvalidSettings, StoreDeadlock, StoreFull, StoreUnavailable
 
 T = TypeVar("T")
+#: Seconds for which a store may be away while somebody waits for work.
+PATIENCE = 60.0
 
 #: What makes an INSERT of one dialect.
 Insert: TypeAlias = Callable[[Table], sqlite.Insert | postgresql.Insert]
@@ -74,7 +76,7 @@ class Store:
         """The dialect's own INSERT, which knows ON CONFLICT: ``store.insert(table)``."""
         return sqlite.insert if self.is_sqlite else postgresql.insert
 
-    def patiently(self, action: Callable[[], T], *, patience: float) -> T:
+    def patiently(self, action: Callable[[], T], *, patience: float = PATIENCE) -> T:
         """``action()``, repeated while the store does not answer, for ``patience`` seconds at the most."""
         deadline, pause = time.monotonic() + patience, 0.1
         while True:

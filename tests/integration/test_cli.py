@@ -18,8 +18,10 @@ from stack import TESTS, Stack, wait_until
 
 from smart_rag_tasks.cli import waiting
 from smart_rag_tasks.cli.progress import Bars
-from smart_rag_tasks.client import Client
+from smart_rag_tasks.client import Client, NotFinished
+from smart_rag_tasks.document_processor import DocumentProcessor
 from smart_rag_tasks.errors import BrokerUnreachable, StoreUnavailable
+from smart_rag_tasks.stages import planning
 
 CLI = [sys.executable, "-m", "smart_rag_tasks"]
 
@@ -97,17 +99,37 @@ def test_a_broker_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatc
 def test_a_store_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with Stack(tmp_path):
         client = Client()
-        answers = [StoreUnavailable("away"), StoreUnavailable("away"), (1, 1, 0)]
-
-        def progress(run_ids: object) -> object:
-            answer = answers.pop(0)
-            if isinstance(answer, StoreUnavailable):
-                raise answer
-            return answer
-
+        progress = TwiceAway((1, 1, 0))
         monkeypatch.setattr(client, "progress", progress)
         waiting.wait_for(client, ["none"], Bars(0), lambda: None)
-        assert answers == []
+        assert progress.answers == []
+
+        docs = tmp_path / "docs"
+        docs.mkdir()
+        (docs / "a.md").write_text("# A\n\nText about tea.", encoding="utf-8")
+        processor = DocumentProcessor(docs, tmp_path / "out", client=client)
+        (run_id,) = processor.submit().values()
+        monkeypatch.setattr(planning, "look", TwiceAway(planning.look(client.env, run_id)))
+        with pytest.raises(NotFinished):
+            client.result(run_id, timeout=1.0)
+        monkeypatch.setattr(planning, "look", TwiceAway(None))
+        with pytest.raises(StoreUnavailable):
+            client.result(run_id)
+        monkeypatch.setattr(client, "under_way", ended := TwiceAway({run_id}))
+        processor.process(timeout=1.0)
+        assert len(ended.answers) < 2
+
+
+class TwiceAway:
+    """Answers twice that the store is away, and then always the same."""
+
+    def __init__(self, answer: object) -> None:
+        self.answers, self.last = [StoreUnavailable("away"), StoreUnavailable("away")], answer
+
+    def __call__(self, *_: object) -> object:
+        if self.answers:
+            raise self.answers.pop()
+        return self.last
 
 
 def test_what_a_list_leaves_out_is_said(folder: Path) -> None:
@@ -246,7 +268,20 @@ def test_a_folder_without_documents(folder: Path) -> None:
     assert "nothing" in done.stderr
 
 
-def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None:
+def test_files_that_are_gone_are_named(folder: Path) -> None:
+    (folder / "docs/gone.md").write_text("# Gone\n\nIt tells of tea.", encoding="utf-8")
+    assert 0 == cli(folder, "run", "docs").returncode
+    (folder / "docs/gone.md").unlink()
+    done = cli(folder, "run", "docs")
+    said, name = done.stderr.splitlines()
+    assert (0, "No file any more: 1 document;") == (done.returncode, said[:29])
+    assert name.startswith("gone.md-")
+    assert 0 == cli(folder, "delete", name, "--yes").returncode
+    assert "" == cli(folder, "run", "docs").stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path, number: int) -> None:
     text = "".join(
         f"# Part {n}\n\nSentence number {n} tells of tea. And another one about slopes.\n\n" for n in range(400)
     )
@@ -261,12 +296,12 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_goes_on(folder: Path) -> None
         [*CLI, "run", "docs"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     wait_until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 20, timeout=40, what="some work")
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     assert running.stderr is not None
     assert b"Stopping: workers have 5 s to give back their work.\n" == running.stderr.readline()
     assert running.poll() is None  # said at once, not when it is over
     _, said = running.communicate(timeout=60)
-    assert 130 == running.returncode
+    assert 128 + number == running.returncode
     assert b"Nothing is lost" in said
     wait_until(lambda: not left_over(folder), timeout=10, what="processes to go")
 

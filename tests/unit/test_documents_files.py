@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from document_samples import parse, write
@@ -68,18 +70,47 @@ def test_the_others_are_found_all_the_same(tree: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_entered_does_not_stop_the_others(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.is_file
+    real = Path.stat
 
-    def is_file(path: Path) -> bool:
+    def stat(path: Path, **wishes: bool) -> os.stat_result:
         if path.name == "b.md":  # what a folder of mode 444 does, to everybody but root
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+        return real(path, **wishes)
 
-    monkeypatch.setattr(Path, "is_file", is_file)
+    monkeypatch.setattr(Path, "stat", stat)
     refused: list[str] = []
     found = find_files([tree], lambda path, error: refused.append(str(error)))
     assert len(found) == 3
     assert refused == [f"{tree}/b.md: cannot be read (Permission denied); check its name and permissions"]
+
+
+def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(folder: Path, onerror: Callable[[OSError], None]) -> Iterator[Any]:
+        onerror(PermissionError(13, "Permission denied", str(folder)))
+        return iter(())
+
+    monkeypatch.setattr(os, "walk", walk)
+    refused: list[str] = []
+    with pytest.raises(InvalidInput, match=r"cannot be read \(Permission denied\)"):
+        find_files([tmp_path], lambda path, error: refused.append(str(error)))
+    assert refused == []
+
+
+def test_what_is_named_like_a_document_and_is_no_file_is_told(tree: Path) -> None:
+    (tree / "link.md").symlink_to(tree / "nowhere.md")
+    os.mkfifo(tree / "pipe.md")
+    (tree / "folder.md").mkdir()
+    refused: list[str] = []
+    assert len(find_files([tree], lambda path, error: refused.append(str(error)))) == 4
+    assert sorted(refused) == [
+        f"{tree}/link.md: cannot be read (No such file or directory); check its name and permissions",
+        f"{tree}/pipe.md: cannot be read (not a file); check its name and permissions",
+    ]
+
+
+def test_an_address_is_no_file() -> None:
+    with pytest.raises(InvalidInput, match=r"^http://example\.org/a\.md: is an address, not a file; download it"):
+        find_files([Path("http://example.org/a.md")])
 
 
 def test_suffixes_of_every_format_are_supported() -> None:

@@ -41,6 +41,10 @@ def checked(**fields: Any) -> Chunk:
         ({"metadata": CYCLE}, "metadata: must be JSON"),
         ({"metadata": {"a": DEEP}}, "metadata: must be JSON"),
         ({"metadata": []}, "metadata: must be a dict"),
+        ({"metadata": {"a": "x" * 100_000}}, "metadata: has 100,009 characters as JSON, at most 100,000 are allowed"),
+        ({"section_path": ["x" * 5000] * 2}, "section_path: has 10,002 characters, at most 10,000 are allowed"),
+        ({"section_path": [""] * 10_001}, "section_path: has 10,001 characters"),
+        ({"text": "\u200b \ufeff\u2060\n\u200d"}, "text: is empty; leave the chunk out"),
     ],
 )
 def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
@@ -48,6 +52,15 @@ def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
         checked(**fields)
     assert "private words" not in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "field"), [("sectionpath", "section_path"), ("Pages", "page"), ("metdata", "metadata")]
+)
+def test_a_misspelt_field_is_no_extra_one(key: str, field: str) -> None:
+    with pytest.raises(InvalidChunks, match=rf"^chunks\[0\]: there is no field '{key}'; write {field}, or put it into"):
+        checked(**{key: None})
+    assert checked(document_id="d", position=3, title="t").chunk_id == "c"
 
 
 def test_what_is_taken() -> None:
