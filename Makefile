@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The newest suitable Python on PATH; `make PYTHON=/path/to/python demo` chooses another.
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys, venv; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+# In a folder whose name is not ASCII, Python would not find what is installed.
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help demo test test-unit test-faults test-docker chaos lint format lock wheel clean

@@ -15,7 +15,7 @@ from typing import Any
 from cli_page import page as cli_page
 from pydantic import SecretStr
 
-from smart_rag_tasks.settings import RENAMED, Settings
+from smart_rag_tasks.settings import RENAMED, Settings, limits
 
 ROOT = Path(__file__).parent.parent
 _SECTION = re.compile(r"^    # -- (.+)$")
@@ -49,16 +49,6 @@ def default_of(field: Any) -> str:
     if value is None or value == ():
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def limits(field: Any) -> str:
-    """What is allowed, beyond the type."""
-    found = []
-    for item in field.metadata:
-        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
-            if (value := getattr(item, name, None)) is not None:
-                found.append(f"{sign} {value}")
-    return ", ".join(found)
 
 
 def reference() -> str:

@@ -351,9 +351,29 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(item["loc"][0]) if item["loc"] else ""
-        message = item["msg"].removeprefix("Value error, ")
+        message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        if item["type"] != "value_error":  # pydantic's own words
+            message = _number(name) or message
         lines.append(f"{name}: {message}" if name else message)
     return "; ".join(lines)
+
+
+def _number(name: str) -> str:
+    """What a number of that name must be, "" for what is none."""
+    field = next((field for field in Settings.model_fields.values() if field.alias == name), None)
+    kinds: dict[Any, str] = {int: "a whole number", float: "a number", float | None: "a number"}
+    kind = kinds.get(field.annotation) if field else None
+    return f"must be {kind} {limits(field)}".rstrip() if kind else ""
+
+
+def limits(field: Any) -> str:
+    """What a field allows, beyond its type."""
+    found = []
+    for item in field.metadata:
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            if (value := getattr(item, name, None)) is not None:
+                found.append(f"{sign} {value}")
+    return ", ".join(found)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
-"""The worker's soft shutdown: it begins between two events, and ends when its children have no batch in their hands.
+"""The worker: what it tells of itself, and its soft shutdown.
 
-Celery's own begins in the signal handler, wherever that finds the event loop: half a result read from a child, and
-the worker waits for the other half for ever. And it sleeps for the whole `worker_soft_shutdown_timeout`.
+That begins between two events, and ends when the children have no batch in their hands. Celery's own begins in the
+signal handler, wherever that finds the event loop: half a result read from a child, and the worker waits for the
+other half for ever. And it sleeps for the whole `worker_soft_shutdown_timeout`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .errors import SmartRagError
 from .reliability import owners
 from .settings import get_settings
 from .store import Store, batches
+from .worker_memory import worker_memory
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ PATIENCE = 1.0
 
 
 class Worker(CeleryWorker):
-    """Celery's worker, with that soft shutdown."""
+    """Celery's worker, with that soft shutdown, and its memory in its statistics."""
 
     hub: Any = None
 
@@ -42,6 +44,10 @@ class Worker(CeleryWorker):
         super().install_platform_tweaks(worker)
         for number in (signal.SIGTERM, signal.SIGQUIT):
             signal.signal(number, self._between_events(signal.getsignal(number)))
+
+    def stats(self) -> dict[str, Any]:
+        """Celery's answer to `inspect stats`, with the worker's memory."""
+        return {**super().stats(), "memory": worker_memory()}
 
     def _between_events(self, handler: Any) -> Callable[[int, Any], None]:
         began = threading.Event()

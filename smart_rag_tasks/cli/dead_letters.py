@@ -76,7 +76,7 @@ def list_command(limit: int, store: str | None, as_json: bool, **given: str | No
     else:
         _print_list(letters, limit)
     if missing:
-        output.errors().print(f"Messages are not shown: {missing}", style="yellow", soft_wrap=True)
+        output.errors().print(output.hanging("", f"Messages are not shown: {missing}"), style="yellow", soft_wrap=True)
 
 
 def _print_list(letters: list[DeadLetter], limit: int) -> None:
@@ -169,7 +169,12 @@ def discard_command(
 
     letters = _chosen(env, _selection(env, ids, **given), everything, "Discard", yes)
     count = discard(env, letters)
-    output.say(as_json, f"{count} dead letters are discarded.", letters=[letter.id for letter in letters], count=count)
+    output.say(
+        as_json,
+        f"{output.several(count, 'dead letter')} discarded.",
+        letters=[letter.id for letter in letters],
+        count=count,
+    )
 
 
 def _chosen(env: Environment, wanted: Selection, everything: bool, verb: str, yes: bool) -> list[DeadLetter]:

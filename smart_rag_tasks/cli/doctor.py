@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from ..models import TERMINAL
 from . import options, output
@@ -59,7 +60,7 @@ def _find(subject: object, document: str | None) -> str | None:
 
 def _print(report: Report, document: str | None, limit: int) -> None:
     console = output.console()
-    console.print(_sentence(report, document), soft_wrap=True)
+    console.print(output.hanging("", _sentence(report, document)), soft_wrap=True)
     for waiting in report.documents[:limit]:
         _print_document(waiting)
     if len(report.documents) > limit:
@@ -94,14 +95,14 @@ def _sentence_of(document: str, found: Sequence[Waiting]) -> str:
 def _print_document(waiting: Waiting) -> None:
     style = "red" if waiting.wrong else ""
     console = output.console()
-    console.print(f"  {waiting.document_id}: {waiting.reason}", style=style, soft_wrap=True)
+    console.print(output.hanging("  ", f"{waiting.document_id}: {waiting.reason}"), style=style, soft_wrap=True)
     if waiting.command:
         console.print(f"    → {waiting.command}", soft_wrap=True)
 
 
 def _print_finding(finding: Finding) -> None:
     console = output.console()
-    console.print(f"  {finding.state.value:<8}", style=_STYLES[finding.state.value], end="")
-    console.print(f"{finding.name:<16} {finding.detail}", soft_wrap=True)
+    state = Text(f"  {finding.state.value:<8}", style=_STYLES[finding.state.value])
+    console.print(output.hanging(Text.assemble(state, f"{finding.name:<16} "), finding.detail), soft_wrap=True)
     if finding.command:
         console.print(f"    → {finding.command}", soft_wrap=True)

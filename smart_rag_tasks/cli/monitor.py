@@ -199,7 +199,7 @@ def task(task_id: str, store: str | None, timeout: float, as_json: bool) -> None
 )
 @_command
 def health(kind: str | None, only: tuple[str, ...], store: str | None, timeout: float, as_json: bool) -> None:
-    """One line a part, OK or FAIL; exits with 1 if any fails."""
+    """OK or FAIL for each part; exits with 1 if any fails."""
     found = _monitor(store, timeout).health_check(kind or "all", only)
     if as_json:
         output.print_json(found)
@@ -209,6 +209,8 @@ def health(kind: str | None, only: tuple[str, ...], store: str | None, timeout: 
         console = output.console()
         for check in found["checks"]:
             word = Text("OK  ", style="green") if check["ok"] else Text("FAIL", style="red bold")
-            console.print(Text.assemble(word, f"  {check['name']:<15} {check['detail']}"), soft_wrap=True)
+            console.print(
+                output.hanging(Text.assemble(word, f"  {check['name']:<15} "), check["detail"]), soft_wrap=True
+            )
     if found["status"] != "healthy":
         raise SystemExit(1)

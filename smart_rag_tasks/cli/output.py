@@ -48,6 +48,15 @@ def errors() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
 
 
+def hanging(head: str | Text, detail: str) -> Text:
+    """A line that goes on, where it is too long for the screen, below the detail's own beginning."""
+    head, screen = Text.assemble(head), console()
+    lines = Text(printable(detail)).wrap(screen, max(screen.width - head.cell_len, 20))
+    for line in lines:
+        line.rstrip()
+    return Text.assemble(head, Text("\n" + " " * head.cell_len).join(lines))
+
+
 def speaks_utf8() -> bool:
     """Whether standard output takes every character."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -18,7 +18,6 @@ from . import health, lookup, workers
 from .broker import QueueState, open_broker
 from .checks import CHECKS, Subject
 from .purging import Purged, purge
-from .worker_commands import MEMORY
 
 
 class CeleryMonitor:
@@ -46,7 +45,7 @@ class CeleryMonitor:
         """``active_workers`` (how many answer) and, by worker: tasks active, reserved, scheduled and registered,
         queues, memory, pool, and how many tasks of each kind it has taken.
         """
-        asked = ("active", "reserved", "scheduled", "registered", "active_queues", "stats", MEMORY)
+        asked = ("active", "reserved", "scheduled", "registered", "active_queues", "stats")
         replies = workers.ask(self.app, asked, self.timeout)
         return {
             "active_workers": len(replies["stats"]),
@@ -68,7 +67,7 @@ class CeleryMonitor:
             "reserved": len(replies["reserved"].get(worker) or ()),
             "scheduled": len(replies["scheduled"].get(worker) or ()),
             "taken": stats.get("total") or {},
-            "memory": replies[MEMORY].get(worker),
+            "memory": stats.get("memory"),
         }
 
     def get_queue_length(self, queue_name: str = METADATA_QUEUE) -> int:

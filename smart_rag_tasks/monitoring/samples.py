@@ -25,7 +25,6 @@ from ..store import observed, tallies
 from . import workers
 from .broker import open_broker
 from .checks import Subject, beat_age, redis_usage
-from .worker_commands import MEMORY
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +148,7 @@ def _memory(client: redis.Redis) -> Json:
 
 def of_workers(subject: Subject) -> Iterator[Sample]:
     """What the workers that answer do."""
-    replies = workers.ask(subject.app, ("active", "active_queues", MEMORY), subject.timeout)
+    replies = workers.ask(subject.app, ("active", "active_queues", "stats"), subject.timeout)
     served, now = workers.consumers(replies["active_queues"]), time.time()
     yield metrics.WORKERS, (), len(replies["active_queues"])
     for queue in QUEUES:
@@ -158,9 +157,10 @@ def of_workers(subject: Subject) -> Iterator[Sample]:
         started = [task["time_start"] for task in active or () if task.get("time_start")]
         yield metrics.WORKER_ACTIVE, (worker,), len(active or ())
         yield metrics.WORKER_LONGEST, (worker,), now - min(started) if started else 0.0
-    for worker, memory in replies[MEMORY].items():
-        yield metrics.WORKER_MEMORY, (worker,), memory["used"]
-        yield metrics.WORKER_MEMORY_FRACTION, (worker,), memory["fraction"]
+    for worker, stats in replies["stats"].items():
+        if memory := stats.get("memory"):  # one of another version has none
+            yield metrics.WORKER_MEMORY, (worker,), memory["used"]
+            yield metrics.WORKER_MEMORY_FRACTION, (worker,), memory["fraction"]
 
 
 PARTS: Final[dict[str, Callable[[Subject], Iterator[Sample]]]] = {

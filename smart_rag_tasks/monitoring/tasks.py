@@ -1,4 +1,4 @@
-"""What workers import of this floor (``imports`` in the configuration): their answers, and the evaluation of alerts."""
+"""What workers import of this floor (``imports`` in the configuration): the evaluation of alerts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from ..celery import app
 from ..errors import SmartRagError
 from ..models import Json
 from ..settings import get_settings
-from . import worker_commands
 from .checks import Subject
-
-__all__ = ["evaluate_alerts", "worker_commands"]
 
 logger = logging.getLogger(__name__)
 

@@ -82,7 +82,7 @@ def test_a_document_that_failed_as_a_whole_is_a_dead_letter_that_can_be_tried_ag
 def test_a_broken_document_that_is_discarded_stays_stored_and_is_told_of_no_more(env: Environment) -> None:
     plan(env, submitted(env, "bridges", "exractive"))
     (letter,) = json.loads(said("dead-letters", "list", "--json"))
-    assert "1 dead letters are discarded." in said("dead-letters", "discard", letter["id"])
+    assert "1 dead letter discarded." in said("dead-letters", "discard", letter["id"])
     assert [] == json.loads(said("dead-letters", "list", "--json"))
     assert ["discarded"] * 3 == [chunk["status"] for chunk in Client().document("bridges")["chunks"]]
     assert "failed" == Client().status("bridges")["status"]

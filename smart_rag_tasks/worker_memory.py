@@ -1,28 +1,18 @@
-"""What our workers answer beside Celery's own `inspect` commands: memory of the whole worker, children included.
-
-Imported by workers (``imports`` in the configuration). Runs in the worker's main process: no store access here.
-"""
+"""The memory of a whole worker, children included, as it tells with its `stats`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psutil
-from celery.worker.control import inspect_command
-
-from ..reliability import owners
-
-#: The command's name.
-MEMORY: Final = "smart_rag_memory"
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
-@inspect_command(name=MEMORY)
-def memory(state: Any, **_: Any) -> dict[str, Any]:
-    """Bytes that the worker uses (memory that its processes share is counted once) and may use; its host and pid."""
+def worker_memory() -> dict[str, Any]:
+    """Bytes that this process and its children use (what they share is counted once), and that they may use."""
     parent = psutil.Process(os.getpid())
     children = parent.children(recursive=True)
     used, limit = sum(_own_bytes(process) for process in (parent, *children)), memory_limit()
@@ -30,8 +20,6 @@ def memory(state: Any, **_: Any) -> dict[str, Any]:
         "used": used,
         "limit": limit,
         "fraction": round(used / limit, 4),
-        "host": owners.host(),
-        "pid": parent.pid,
         "children": len(children),
     }
 
