@@ -224,7 +224,7 @@ def _translated() -> Iterator[None]:
             raise StoreDeadlock from None
         if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(_OVER_A_LIMIT):
             raise InvalidInput(f"The store cannot hold this ({reason}): shorten what is long in it.") from None
-        if "readonly" in reason:
+        if "readonly" in reason or "unable to open" in reason:  # SQLite writes beside the file to read it, too
             raise StoreUnavailable(
                 f"The store cannot be written ({reason}): check the permissions of its file and folder."
             ) from None

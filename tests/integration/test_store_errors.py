@@ -8,13 +8,14 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
-from smart_rag_tasks.errors import InvalidInput, StoreDeadlock
+from smart_rag_tasks.errors import InvalidInput, StoreDeadlock, StoreUnavailable
 from smart_rag_tasks.models import Chunk
 from smart_rag_tasks.stages import ingest
 from smart_rag_tasks.stages.ingest import Submission, admit
@@ -108,3 +109,9 @@ def test_what_is_over_a_limit_of_postgresql_is_no_store_that_is_away(new_store: 
         InvalidInput, match=r"The store cannot hold this .*documents_source"
     ):  # StoreUnavailable: retried
         admit(new_store, wish)
+
+
+def test_a_file_that_cannot_be_opened_is_told_with_what_to_look_at(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}")
+    with pytest.raises(StoreUnavailable, match="check the permissions of its file and folder"), store.read():
+        pass
