@@ -443,12 +443,15 @@ def test_numbers_that_do_not_run_with_the_pages_are_text() -> None:
         ("/MediaBox[0 0 612 792]/Rotate 270", "0 -1 1 0 540 720"),
         ("/MediaBox[10 20 622 812]/Rotate 180", "-1 0 0 -1 550 52"),
         ("/MediaBox[10 20 622 812]/Rotate 90", "1 0 0 1 82 780"),  # shown sideways
+        ("/MediaBox[0 0 792 612]", "0 1 -1 0 32 72"),
+        ("/MediaBox[0 0 792 612]", "0 -1 1 0 760 540"),
     ],
 )
 def test_all_that_is_shown_of_a_page_is_read_from_its_top(tmp_path: Path, page: str, place: str) -> None:
-    lines = [f"Line {n} of a page is about as wide as its sheet {'and goes on ' * 3}to end{n}" for n in range(38)]
+    lines = [f"Line {n} of a page is about as wide as its sheet {'and goes on ' * 3}to end{n}" for n in range(37)]
+    lines += ["first cell) Tj 200 0 Td (second cell"]
     plain = text_of(parse(write(tmp_path / "plain.pdf", pdf([lines]))))
-    assert re.findall(r"end\d+", plain) == [f"end{n}" for n in range(38)]
+    assert re.findall(r"end\d+|\w+ cell", plain) == [*(f"end{n}" for n in range(37)), "first cell", "second cell"]
     assert text_of(parse(write(tmp_path / "a.pdf", pdf([lines], page=page, place=place)))) == plain
 
 

@@ -19,7 +19,7 @@ from pypdfium2 import raw
 _WITH_TEXT: Final = (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT)
 #: Points that a page's corner may be off the origin.
 _AT_ORIGIN: Final = 0.01
-#: Characters that tell how the text of a page runs.
+#: Characters, from all of a page, that tell how its text runs.
 _SAMPLE: Final = 1_000
 
 
@@ -63,9 +63,9 @@ def _has_text_beside(page: library.PdfPage) -> bool:
 def _set_upright(page: library.PdfPage) -> bool:
     """Turns and moves what is shown of the page to where kreuzberg looks; whether that was elsewhere."""
     left, bottom, right, top = page.get_bbox()
-    if not page.get_rotation() and max(abs(left), abs(bottom)) < _AT_ORIGIN:
-        return False
     turn = _turn(page)
+    if not page.get_rotation() and not turn and max(abs(left), abs(bottom)) < _AT_ORIGIN:
+        return False
     # ISO 32000-1, 8.3.4: x' = a x + c y + e, y' = b x + d y + f; clockwise.
     matrix = {
         0: (1, 0, 0, 1, -left, -bottom),
@@ -82,9 +82,11 @@ def _set_upright(page: library.PdfPage) -> bool:
 
 
 def _turn(page: library.PdfPage) -> int:
-    """Degrees clockwise by which most of the text comes upright: /Rotate shows some pages sideways."""
+    """Degrees clockwise by which most of the text comes upright: some pages are sideways, with /Rotate or without."""
     text = page.get_textpage()
-    angles = (raw.FPDFText_GetCharAngle(text, index) for index in range(min(text.count_chars(), _SAMPLE)))
-    turns = Counter(round(angle / (math.pi / 2)) % 4 * 90 for angle in angles)
+    count = text.count_chars()
+    angles = (raw.FPDFText_GetCharAngle(text, index) for index in range(0, count, count // _SAMPLE + 1))
+    # The angle says how far clockwise a character was turned already.
+    turns = Counter(-round(angle / (math.pi / 2)) % 4 * 90 for angle in angles)
     text.close()
     return max(turns, key=turns.__getitem__, default=0)
