@@ -44,7 +44,16 @@ _COMMENT_ENDS: Final = re.compile("-->")
 #: A heading in HTML, as READMEs have them to centre it.
 _TAGGED: Final = re.compile(r" {0,3}<h([1-6])(?=[\s>])[^>]*>(.*?)</h\1>\s*$", re.IGNORECASE)
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
+_CLOSING: Final = re.compile(r"(?<![ \t])[ \t]+#+[ \t]*$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+#: Comments and tags that a heading may have, and what keeps them: code and a backslash. Others are text: ``List<T>``.
+_TAG: Final = re.compile(
+    r"(\\.|`[^`]*`)|(<(?i:br)(?=[\s/>])[^<>]*>)|<!--[^<>]*>"
+    r"|</?(?:[abiqsu]|(?i:abbr|big|center|cite|code|del|div|em|font|img|ins|kbd|mark|p|picture|samp|small|source|span"
+    r"|strike|strong|sub|sup|tt|var))(?=[\s/>])[^<>]*>"
+)
+#: What some programs read at a heading's end: its id, its classes.
+_ATTRIBUTES: Final = re.compile(r"\{:?[ \t]*(?:[#.](?!\d)[^{}]*|-)\}[ \t]*$")
 #: What a line under it does not make a heading: nothing, code, quotes, lists, rules and tables.
 _NOT_UNDERLINED: Final = re.compile(r"\s*$| {4}|\t| {0,3}([>|]|([-*+]|\d+[.)])([ \t]|$)|[-*_:| \t]+$)")
 #: Every line must be a key, part of one, or blank, else it is text between two rules; below a comment, which may be
@@ -99,16 +108,22 @@ def markdown_headings(text: str) -> Iterator[Heading]:
         atx = _ATX.match(line) if outside else None
         underline = _UNDERLINE.match(line) if outside and open_paragraph else None
         if atx:
-            title = re.sub(r"[ \t]+#+[ \t]*$", "", (atx[2] or "")[: 2 * _MAX_TITLE])
-            yield Heading(offset, offset + len(line), len(atx[1]), plain_title(title))
-        elif outside and (tagged := _TAGGED.match(line)) and (title := plain_title(re.sub("<[^>]*>", "", tagged[2]))):
+            title = _marked_title(_CLOSING.sub("", atx[2] or ""))
+            yield Heading(offset, offset + len(line), len(atx[1]), title)
+        elif outside and (tagged := _TAGGED.match(line)) and (title := _marked_title(tagged[2])):
             yield Heading(offset, offset + len(line), int(tagged[1]), title)
         elif underline and not _NOT_UNDERLINED.match(before) and not _NOT_UNDERLINED.match(first):
-            title = text[first_at : min(offset, first_at + 2 * _MAX_TITLE)]
-            yield Heading(first_at, offset + len(line), 1 if "=" in underline[1] else 2, plain_title(title))
+            title = _marked_title(text[first_at : min(offset, first_at + 10 * _MAX_TITLE)])
+            yield Heading(first_at, offset + len(line), 1 if "=" in underline[1] else 2, title)
         if not open_paragraph or not before.strip():
             first, first_at = line, offset
         before, open_paragraph = line, outside and not atx and not underline
+
+
+def _marked_title(markdown: str) -> str:
+    """A heading's text without tags, attributes and Markdown's own marks."""
+    text = _TAG.sub(lambda found: found[1] or (" " if found[2] else ""), markdown)
+    return plain_title(_ATTRIBUTES.sub("", text))
 
 
 def plain_title(markdown: str) -> str:

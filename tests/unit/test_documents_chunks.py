@@ -213,6 +213,26 @@ def test_links_and_badges_of_a_heading_are_their_text(tmp_path: Path, heading: s
     assert of(tmp_path / "a.md", f"# {heading} m[i][j]\n\nText.").title == "Name a badge m[i][j]"
 
 
+@pytest.mark.parametrize(
+    ("heading", "title"),
+    [
+        ('<a name="top"></a>One<br>two <b>bold</b> H<sub>2</sub>O', "One two bold H2O"),
+        ("One {#an-id}", "One"),
+        ("One {: .wide #id } ", "One"),
+        ("One {-}", "One"),
+        ("One <!-- omit in toc -->", "One"),
+        ("`<div>` and \\<br>, `{#id}` {it} {.5}", "<div> and <br>, {#id} {it} {.5}"),
+        ("List<T> of a < b > c, vector<int>", "List<T> of a < b > c, vector<int>"),
+        ("<img alt='' src='https://example.org/" + 999 * "x" + "'>One", "One"),
+    ],
+)
+@pytest.mark.parametrize("form", ["# {}\n", "# {} #\n", "{}\n===\n", "<h1>{}</h1>\n"])
+def test_tags_and_attributes_of_a_heading_are_not_its_title(
+    tmp_path: Path, form: str, heading: str, title: str
+) -> None:
+    assert of(tmp_path / "a.md", f"{form.format(heading)}\nText.").title == title
+
+
 def test_a_heading_without_text_goes_with_what_follows(tmp_path: Path) -> None:
     chunks = of(tmp_path / "a.md", "# Top\n\n## Sub\n\nText.\n\n## Empty\n\n## Last\n\nText.\n\n## End").chunks
     assert [chunk.text for chunk in chunks] == ["# Top\n\n## Sub\n\nText.", "## Empty\n\n## Last\n\nText.", "## End"]
@@ -237,6 +257,14 @@ def test_front_matter_may_begin_with_a_comment(tmp_path: Path) -> None:
 def test_front_matter_without_an_end_takes_no_time(tmp_path: Path, head: str, line: str) -> None:
     start = time.process_time()
     assert "x" in of(tmp_path / "a.md", f"---\n{head}{line * 1000}x\n").chunks[-1].text
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("part", ["<a ", "`", "<!--", "{#", "} ", " #", " ", "\\", "<br", "<a>"])
+@pytest.mark.parametrize("form", ["# {}\n", "{}\n===\n", "<h1>{}</h1>\n"])
+def test_a_hostile_heading_takes_no_time(tmp_path: Path, form: str, part: str) -> None:
+    start = time.process_time()
+    of(tmp_path / "a.md", f"{form.format('x' + part * 50_000 + 'x')}\nText.")
     assert time.process_time() - start < 2
 
 
