@@ -41,6 +41,14 @@ _FENCE: Final = re.compile(r"((?>(?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*) {0,3})(
 _RAW: Final = re.compile(r" {0,3}<(?:!--|(?:pre|script|style|textarea)(?![\w-]))", re.IGNORECASE)
 _RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.IGNORECASE)
 _COMMENT_ENDS: Final = re.compile("-->")
+#: HTML that goes on up to a blank line (the sixth kind of CommonMark 4.6).
+_BLOCK: Final = re.compile(
+    r" {0,3}</?(?:address|article|aside|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir|div|dl|dt"
+    r"|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li|link|main|menu"
+    r"|menuitem|nav|ol|optgroup|option|p|param|search|section|summary|table|tbody|td|tfoot|th|thead|title|tr|track|ul)"
+    r"(?:\s|/?>|$)",
+    re.IGNORECASE,
+)
 #: A heading in HTML, as READMEs have them to centre it.
 _TAGGED: Final = re.compile(r" {0,3}<h([1-6])(?=[\s>])[^>]*>(.*?)</h\1>\s*$", re.IGNORECASE)
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
@@ -100,12 +108,13 @@ def _end_of_block(line: str) -> re.Pattern[str] | None:
 
 
 def markdown_headings(text: str) -> Iterator[Heading]:
-    """ATX (``## x``), underlined and HTML headings (of one line), not those in code and comments."""
+    """ATX (``## x``), underlined and HTML headings (of one line), not those in code, comments and HTML."""
     # The lines of the paragraph that is open; the first tells whether it is a list, a quote or a table.
     first, first_at, open_paragraph = "", 0, False
-    before = ""
+    before, in_html = "", False
     for offset, line, outside in outside_fences(text):
-        atx = _ATX.match(line) if outside else None
+        in_html = bool(outside and line.strip() and (in_html or _BLOCK.match(line)))
+        atx = _ATX.match(line) if outside and not in_html else None
         underline = _UNDERLINE.match(line) if outside and open_paragraph else None
         if atx:
             title = _marked_title(_CLOSING.sub("", atx[2] or ""))
@@ -117,7 +126,7 @@ def markdown_headings(text: str) -> Iterator[Heading]:
             yield Heading(first_at, offset + len(line), 1 if "=" in underline[1] else 2, title)
         if not open_paragraph or not before.strip():
             first, first_at = line, offset
-        before, open_paragraph = line, outside and not atx and not underline
+        before, open_paragraph = line, outside and not atx and not underline and not in_html
 
 
 def _marked_title(markdown: str) -> str:

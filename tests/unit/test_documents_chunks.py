@@ -181,6 +181,9 @@ def test_what_only_looks_like_a_heading_is_none(tmp_path: Path) -> None:
         "```\n- ```\n    ```\n# comment\n```",
         "<!-- a comment\n\n# of lines\n--> \n<!-- another -->",
         "<STYLE type=x>\n# id\n</style>",
+        "<div align=center>\n# x\ny\n===\n</div>",
+        "</TABLE>\n# x",
+        "text\n<hr/>\n# x\n<p>",
     ],
 )
 def test_only_the_headings_around_such_blocks_are_headings(tmp_path: Path, block: str) -> None:
@@ -197,6 +200,11 @@ def test_an_underlined_heading_may_have_two_lines(tmp_path: Path) -> None:
         (("A title of two lines",), "Text before.\n\nA title of\n*two* lines\n===\n\nText."),
         (("*Next*",), "# \\*Next\\*\nText."),
     ]
+
+
+def test_headings_may_stand_in_html_below_a_blank_line(tmp_path: Path) -> None:
+    text = "<details><summary>More</summary>\n\n# One\n```\n<div>\n```\n# Two\n</details>\n\n<diva>\n# Three\n\nText."
+    assert paths(of(tmp_path / "a.md", text).chunks) == [("One",), ("Two",), ("Three",)]
 
 
 def test_headings_of_markdown_may_be_html(tmp_path: Path) -> None:
