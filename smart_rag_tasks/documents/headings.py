@@ -35,10 +35,12 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 # -- Markdown
 
 _MARKS: Final = re.compile(r"[\[*`_\\]")
-#: The first line of a code block, perhaps in items of lists; what has backticks after its backticks is code in a line.
-_FENCE: Final = re.compile(r"((?>(?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*) {0,3})(`{3,}+(?!.*`)|~{3,}+)")
-#: HTML that goes on over blank lines (CommonMark 4.6).
-_RAW: Final = re.compile(r" {0,3}<(?:!--|(?:pre|script|style|textarea)(?![\w-]))", re.IGNORECASE)
+#: What a block may stand behind: the marks of items of lists.
+_ITEMS: Final = r"((?>(?: {0,3}(?:[-*+]|\d{1,9}[.)]) {1,4})*) {0,3})"
+#: The first line of a code block; what has backticks after its backticks is code in a line.
+_FENCE: Final = re.compile(_ITEMS + r"(`{3,}+(?!.*`)|~{3,}+)")
+#: HTML that goes on over blank lines (CommonMark 4.6), perhaps behind other tags.
+_RAW: Final = re.compile(_ITEMS + r"(?:<[^<>]*>)*?<(?:!--|(?:pre|script|style|textarea)(?![\w-]))", re.IGNORECASE)
 _RAW_ENDS: Final = re.compile(r"</(?:pre|script|style|textarea)>", re.IGNORECASE)
 _COMMENT_ENDS: Final = re.compile("-->")
 #: HTML that goes on up to a blank line (the sixth kind of CommonMark 4.6).

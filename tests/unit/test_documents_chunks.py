@@ -183,6 +183,8 @@ def test_what_only_looks_like_a_heading_is_none(tmp_path: Path) -> None:
         "<STYLE type=x>\n# id\n</style>",
         "<div align=center>\n# x\ny\n===\n</div>",
         "</TABLE>\n# x",
+        "- <pre>\n  ```\n  </pre>",
+        "<table><tr><td><pre>\n\n```\n\n# x\n\n</pre></table>",
         "text\n<hr/>\n# x\n<p>",
     ],
 )
