@@ -74,17 +74,24 @@ _FRONT_MATTER: Final = re.compile(
     r"|(?:#[^\n]*\n)+[\w-]+[ \t]*:[^\n]*\n(?>(?:[\w-]+[ \t]*:|[#\- \t])[^\n]*\n)*?)"
     r"(?:---|\.\.\.)[ \t]*(?:\n|$)"
 )
-_YAML_TITLE: Final = re.compile(r"""^title:[ \t]*(["']?)(.+?)\1[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE | re.IGNORECASE)
+#: The same in TOML: it begins with a key, a table or a comment.
+_TOML_MATTER: Final = re.compile(
+    r"\+\+\+[ \t]*\n(?=\s*(?:[\w.\"'-]+[ \t]*=|\[|#))(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL
+)
+_MATTER_TITLE: Final = re.compile(
+    r"""^title(?::|[ \t]*=)[ \t]*(["']?)(.+?)\1[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE | re.IGNORECASE
+)
 #: Characters of front matter at the most; a rule at the top of a text begins none.
 _MAX_FRONT_MATTER: Final = 10_000
 
 
 def front_matter(text: str) -> tuple[int, str]:
-    """(length of the YAML block at the top, the title it names); (0, "") when there is none."""
-    match = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
+    """(length of the block of YAML or TOML at the top, the title it names); (0, "") when there is none."""
+    top = text[:_MAX_FRONT_MATTER]
+    match = _FRONT_MATTER.match(top) or _TOML_MATTER.match(top)
     if not match:
         return 0, ""
-    title = _YAML_TITLE.search(match[1])
+    title = _MATTER_TITLE.search(match[1])
     return match.end(), title[2] if title else ""
 
 

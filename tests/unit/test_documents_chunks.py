@@ -262,11 +262,11 @@ def test_front_matter_may_begin_with_a_comment(tmp_path: Path) -> None:
     assert document.chunks[0].text == "# Heading\n\nText."
 
 
-@pytest.mark.parametrize("head", ["# how\nkey: x\n", "key: x\n", ""])
+@pytest.mark.parametrize("head", ["---\n# how\nkey: x\n", "---\nkey: x\n", "---\n", "+++\nkey = 1\n"])
 @pytest.mark.parametrize("line", ["-a: b\n", "- a: b\n", "a: b\n", " a: b\n", " \n", "\n", "#\n", "aaaaaaaa", " " * 8])
 def test_front_matter_without_an_end_takes_no_time(tmp_path: Path, head: str, line: str) -> None:
     start = time.process_time()
-    assert "x" in of(tmp_path / "a.md", f"---\n{head}{line * 1000}x\n").chunks[-1].text
+    assert "x" in of(tmp_path / "a.md", f"{head}{line * 1000}x\n").chunks[-1].text
     assert time.process_time() - start < 2
 
 
@@ -308,6 +308,24 @@ def test_text_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> Non
 def test_front_matter_of_many_forms(tmp_path: Path, matter: str, title: str) -> None:
     document = of(tmp_path / "a.md", f"---\n{matter}\n---\nText.")
     assert (document.title, document.chunks[0].text) == (title, "Text.")
+
+
+@pytest.mark.parametrize(
+    ("matter", "title"),
+    [
+        ('title = "A = B" # shown\ndate = 2024-01-01', "A = B"),
+        ('# how\n\ndraft = true\nTitle=\'一\'\n[params]\ntags = [\n  \'a\',\n]\n\ntext = """\nx\n"""', "一"),
+        ("[params]\n  title = 'no'", ""),
+    ],
+)
+def test_front_matter_may_be_toml(tmp_path: Path, matter: str, title: str) -> None:
+    document = of(tmp_path / "a.md", f"+++\n{matter}\n+++\nText.")
+    assert (document.title, document.chunks[0].text) == (title, "Text.")
+
+
+@pytest.mark.parametrize("text", ["+++\nText.\n+++\nMore.", "+++\n\na = 1\n", "++++\na = 1\n++++", "+++ a = 1\n+++"])
+def test_plus_signs_at_the_top_may_be_text(tmp_path: Path, text: str) -> None:
+    assert of(tmp_path / "a.md", text).chunks[0].text == text.strip()
 
 
 def test_images_inside_markdown_leave_their_description(tmp_path: Path) -> None:
