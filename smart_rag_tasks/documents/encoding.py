@@ -85,7 +85,7 @@ _MAGIC: Final = (
 
 
 def decode(data: bytes, declared: str = "") -> str:
-    """The text of the bytes, newlines as ``\\n``, NULs and lone surrogates as U+FFFD.
+    """The text of the bytes, newlines as ``\\n``, NULs and lone surrogates as U+FFFD, without soft hyphens.
 
     ``declared`` is what the file itself says its encoding is (HTML does), tried first. Raises
     UnreadableDocument for binary data and for encodings not recognised.
@@ -94,7 +94,7 @@ def decode(data: bytes, declared: str = "") -> str:
         if data.startswith(magic):
             raise UnreadableDocument(f"the content is {name}, not text; give the file its right suffix")
     text = _marked(data) or _as_declared(data, declared) or _guessed(data)
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd").replace("\xad", "")
 
 
 def _marked(data: bytes) -> str | None:

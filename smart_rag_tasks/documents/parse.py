@@ -81,7 +81,7 @@ def _chunks(converted: Converted, chunk_chars: int, max_chunks: int) -> tuple[Ch
 
 def _title(converted: Converted) -> str:
     """The title that the file names, else its first heading (numbers are no title)."""
-    named = " ".join(converted.title.split()).removeprefix("Microsoft Word - ")[:_MAX_TITLE]
+    named = " ".join(converted.title.replace("\xad", "").split()).removeprefix("Microsoft Word - ")[:_MAX_TITLE]
     if named and not _NO_TITLE.fullmatch(named):
         return named
     lowest = 1 if converted.markup == "plain" else 6

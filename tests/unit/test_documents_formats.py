@@ -36,6 +36,7 @@ from smart_rag_tasks.documents.convert.html import markdown_of
 from smart_rag_tasks.models import Chunk, ParsedDocument
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
+SOFT = "\u00ad"
 
 
 def words(text: str) -> Counter[str]:
@@ -63,6 +64,23 @@ def test_a_sample_document_has_title_sections_and_whole_sentences(path: Path) ->
     ends = re.compile(r"([.。！？|`)”]|\n- .*)$")
     assert [chunk.text[-20:] for chunk in document.chunks if not ends.search(chunk.text)] == []
     assert "\ufffd" not in text_of(document)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda path, word: write(path / "a.md", f"# {word}\n\n{word}"),
+        lambda path, word: write(path / "a.txt", f"{word}\n\n{word} and text."),
+        lambda path, word: write(path / "a.html", f"<h1>{word.replace(SOFT, '&shy;')}</h1><p>{word}"),
+        lambda path, word: docx(path / "a.docx", paragraph(word, "Heading1") + paragraph(word)),
+        lambda path, word: pptx(path / "a.pptx", [shape(word, "title") + shape(word)]),
+        lambda path, word: epub(path / "a.epub", {"1.xhtml": f"<h1>{word}</h1><p>{word}"}, word),
+    ],
+)
+def test_words_are_without_soft_hyphens(tmp_path: Path, written: Callable[[Path, str], Path]) -> None:
+    document = parse(written(tmp_path, f"imple{SOFT}men{SOFT}tation"))
+    assert document.title == "implementation"
+    assert words(text_of(document))["implementation"] == 2
 
 
 # -- HTML
@@ -343,7 +361,7 @@ def test_lines_become_paragraphs_and_hyphens_words() -> None:
         "known word.",
         "The second paragraph begins after a short line. 中文的一行到这里还没有结束，它在",
         "下一行继续。",
-        "Three dots and an imple\x02mentation.",
+        "Three dots and an im\xadple\x02mentation.",
     ]
     text = flow([(1, lines)], {}, "").text
     assert text == (

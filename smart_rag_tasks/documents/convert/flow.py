@@ -21,7 +21,7 @@ _UNSPACED: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\
 _PAGE_NUMBER: Final = re.compile(
     r"(?:^\W*(?=\d+\W*$)|\b(?:page|p\.) ?|第 ?)(\d{1,6})(?!\d)|(?<!\d)(\d{1,6})(?= ?(?:/|of) ?\d)", re.IGNORECASE
 )
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\xad\ufffe\uffff]")
 #: Lines at the top and at the bottom of a page that may be the same on every page.
 _EDGE_LINES: Final = 2
 #: Pages, and at least half of all, that a line must stand on to be a header or footer.
@@ -44,7 +44,7 @@ class _Line:
 
 
 def squeeze(line: str) -> str:
-    """The line with single spaces, none around it, and without control characters."""
+    """The line with single spaces, none around it, and without control characters and soft hyphens."""
     # PDFium writes U+0002 for a hyphen at the end of a line, also where it has joined the lines itself.
     return _CONTROL.sub("", " ".join(re.sub("[\x02\xad]$", "-", line.rstrip()).split()))
 
