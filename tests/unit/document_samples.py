@@ -165,16 +165,20 @@ def word_picture(description: str) -> str:
     return f"<w:r><w:drawing {_PICTURE}><wp:inline>{named}{graphic}</wp:inline></w:drawing></w:r>"
 
 
-def docx(path: Path, body: str, footnotes: str = "") -> Path:
+def docx(path: Path, body: str, footnotes: str = "", styles: str = "") -> Path:
     """A Word document of this body (XML)."""
+    styled = {"word/styles.xml": f"<w:styles {_WORD}>{styles}</w:styles>"} if styles else {}
     return archive(
         path,
-        {
+        styled
+        | {
             "[Content_Types].xml": f'<Types {_TYPES}><Default Extension="xml" ContentType="application/xml"/></Types>',
             "_rels/.rels": f'<Relationships {_RELATIONS}><Relationship Id="r1" Type="{_OFFICE}/officeDocument"'
             ' Target="word/document.xml"/></Relationships>',
             "word/_rels/document.xml.rels": f'<Relationships {_RELATIONS}><Relationship Id="r2"'
-            f' Type="{_OFFICE}/footnotes" Target="footnotes.xml"/></Relationships>',
+            f' Type="{_OFFICE}/footnotes" Target="footnotes.xml"/>'
+            + (f'<Relationship Id="r3" Type="{_OFFICE}/styles" Target="styles.xml"/>' if styles else "")
+            + "</Relationships>",
             "word/document.xml": f"<w:document {_WORD}><w:body>{body}</w:body></w:document>",
             "word/footnotes.xml": f"<w:footnotes {_WORD}>{footnotes}</w:footnotes>",
         },

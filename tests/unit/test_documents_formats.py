@@ -546,6 +546,24 @@ def test_a_break_in_a_docx_ends_a_line_but_no_heading_and_no_row(tmp_path: Path,
     assert text_of(document).startswith("## left right\n\nleft\nright\n\n| left right ")
 
 
+def test_outline_levels_of_a_docx_are_headings_with_a_style_or_without(tmp_path: Path) -> None:
+    def outlined(text: str, level: int, more: str = "") -> str:
+        return paragraph(text, "x").replace("</w:pPr>", f'<w:outlineLvl w:val="{level}"/>{more}</w:pPr>')
+
+    former = '<w:pPrChange w:id="1" w:author="x"><w:pPr><w:pStyle w:val="1"/></w:pPr></w:pPrChange>'
+    body = outlined("Same", 0) + paragraph("a") + paragraph("Top", "1") + outlined("Sub", 1, former) + paragraph("b")
+    style = '<w:style w:type="paragraph" w:styleId="1"><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>'
+    document = parse(docx(tmp_path / "a.docx", body + outlined("c", 9, former), styles=style))
+    assert sections_of(document.chunks) == {("Same",): "# Same\n\na", ("Top", "Sub"): "# Top\n\n## Sub\n\nb\n\nc"}
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u3000"])
+def test_a_heading_of_a_docx_without_text_is_none(tmp_path: Path, text: str) -> None:
+    pictured = f'<w:p><w:pPr><w:pStyle w:val="Heading2"/></w:pPr>{word_picture("")}</w:p>'
+    body = paragraph("Top", "Heading1") + paragraph(text, "Heading2") + paragraph("a") + pictured + paragraph("b")
+    assert sections_of(parse(docx(tmp_path / "a.docx", body)).chunks) == {("Top",): "## Top\n\na\n\nb"}
+
+
 @pytest.mark.parametrize("space", ["\n", "\t", "&#13;"])
 def test_space_in_a_text_of_a_docx_or_pptx_is_one_space(tmp_path: Path, space: str) -> None:
     text = f"left{space}right"

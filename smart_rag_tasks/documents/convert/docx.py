@@ -22,8 +22,10 @@ _MIME: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.d
 _BREAK: Final = "\U0001fffe"
 _BREAKS: Final = re.compile(f" *(?:{_BREAK} *)+")
 _MARKED_BREAK: Final = re.compile(rf"(\*+|~~)({_BREAK}+)\1")
-#: Text that is not there any more: deleted, or moved to where it is a ``w:moveTo``.
-_GONE: Final = frozenset({"w:del", "w:moveFrom"})
+#: What is not there any more: deleted text, or moved to where it is a ``w:moveTo``, and a paragraph's former style.
+_GONE: Final = frozenset({"w:del", "w:moveFrom", "w:pPrChange"})
+#: Outline levels of headings, and a style for each; the next, 9, is that of text.
+_OUTLINE: Final = {str(level): f"Heading{level + 1}" for level in range(9)}
 #: Parts that kreuzberg finds by their usual names only.
 _KINDS: Final = ("styles", "numbering", "footnotes", "endnotes")
 
@@ -81,6 +83,8 @@ class _Word(OfficeXml):
         #: Where in ``out`` each open paragraph begins, and how many boxes there were before.
         self._paragraphs: list[tuple[int, int]] = []
         self._boxes = 0
+        #: Ids of the styles.
+        self._styles: set[str] = set()
         #: How the characters that follow are pronounced.
         self._reading: list[str] = []
 
@@ -91,9 +95,13 @@ class _Word(OfficeXml):
             self.put(text)
         elif name in ("w:txbxContent", "w:rt"):
             self.begin_apart()
+        elif name == "w:outlineLvl" and self._paragraphs and attributes.get("w:val") in _OUTLINE:
+            super().start("w:pStyle", {"w:val": _OUTLINE[attributes["w:val"]]})
         else:
             super().start(name, attributes)
-            if name == "w:p":
+            if name == "w:style":
+                self._styles.add(attributes.get("w:styleId", ""))
+            elif name == "w:p":
                 self._paragraphs.append((len(self.out), self._boxes))
 
     def end(self, name: str) -> None:
@@ -105,6 +113,8 @@ class _Word(OfficeXml):
         if name == "w:rt":
             self._reading = self.end_apart()
             return
+        if name == "w:styles":
+            self._add_styles()
         super().end(name)
         if name == "w:ruby" and self._reading:
             self.out += [_run("("), *self._reading, _run(")")]
@@ -115,6 +125,16 @@ class _Word(OfficeXml):
                 boxes = [each for each in self.out[begin:] if isinstance(each, _Box)]
                 self.out[begin:] = [each for each in self.out[begin:] if not isinstance(each, _Box)]
                 self.out += map(str, boxes)
+
+    def _add_styles(self) -> None:
+        """Styles for outline levels that paragraphs have without a style: kreuzberg knows no others."""
+        self._close_tag()
+        for level, style in _OUTLINE.items():
+            if style not in self._styles:
+                self.out.append(
+                    f'<w:style w:type="paragraph" w:styleId="{style}">'
+                    f'<w:pPr><w:outlineLvl w:val="{level}"/></w:pPr></w:style>'
+                )
 
 
 def _text_for(name: str, attributes: dict[str, str]) -> str | None:

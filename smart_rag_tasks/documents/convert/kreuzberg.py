@@ -23,6 +23,8 @@ _HTML: Final[dict[str, Any]] = {"preprocessing": {"enabled": False}, "extract_me
 #: An image without a description; programs give it its file's name as one.
 _IMAGE: Final = r"!\[(?:[^\]\n]*\.(?:png|jpe?g|gif|bmp|tiff?|[ew]mf|svg|webp))?\]\([^)\n]*\)"
 _IMAGES: Final = re.compile(rf"^{_IMAGE}$\n*|{_IMAGE}", re.M | re.I)
+#: A heading without text.
+_BARE_MARK: Final = re.compile(r"^#+[^\S\n]*$\n*", re.M)
 #: Lines of a table.
 _ROW: Final = re.compile(r"^([ >]*)(\|.*)", re.M)
 
@@ -58,8 +60,8 @@ def unescaped(markdown: str) -> str:
 
 
 def without_bare_images(markdown: str) -> str:
-    """Markdown, with its own punctuation stood in for, without the images that have no description."""
-    return _IMAGES.sub("", markdown).strip()
+    """Markdown, with its own punctuation stood in for, without images that have no description and empty headings."""
+    return _BARE_MARK.sub("", _IMAGES.sub("", markdown)).strip()
 
 
 def without_padding(markdown: str) -> str:
