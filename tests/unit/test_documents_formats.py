@@ -215,6 +215,21 @@ def test_a_table_in_a_table_has_no_backslashes(tmp_path: Path) -> None:
     assert re.search(r"\| outer +\| \| one +\| two +\|", text_of(parse(write(tmp_path / "page.html", page))))
 
 
+def test_a_table_that_lays_out_a_page_becomes_its_blocks(tmp_path: Path) -> None:
+    data = "<table><tr><td>a<td>b<p>c<tr><td>d<td><table><tr><td>e</table></table>"
+    boxed = "<table><tr><td><table><tr><td><p>Three.<p>Four.</table></table>"
+    page = f"<table><tr><td>Menu<td><h1>Head</h1><p>One.<p>Two.{data}<tr><td colspan=2>{boxed}</table>After."
+    assert sections_of(parse(write(tmp_path / "page.html", page)).chunks) == {
+        ("Head",): "Menu\n\n# Head\n\nOne.\n\nTwo.\n\n| a | b c |\n| --- | --- |\n| d | | e | | --- | |\n\n"
+        "Three.\n\nFour.\n\nAfter."
+    }
+
+
+@pytest.mark.parametrize("page", ["<tr><th>Head<tr><td>a", "<tr><th><h2>Head</h2><td>b", "<tr><td>Head<td>b"])
+def test_a_table_of_data_stays_one(tmp_path: Path, page: str) -> None:
+    assert text_of(parse(write(tmp_path / "page.html", f"<table>{page}</table>"))).startswith("| Head |")
+
+
 @pytest.mark.parametrize("tag", ["h2", "pre", "ul", "dl", "blockquote", "figcaption", "table"])
 @pytest.mark.parametrize("outer", ["<table><tr><td>{}", "<ul><li>{}", "<blockquote>{}", f"{'<blockquote>' * 30}{{}}"])
 def test_words_around_a_block_stay_apart(tmp_path: Path, outer: str, tag: str) -> None:

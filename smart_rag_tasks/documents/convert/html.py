@@ -14,6 +14,7 @@ from typing import Final
 from ..converted import Converted
 from ..encoding import decode
 from .kreuzberg import extract, unescaped, without_padding
+from .layout import Gap, without_layout
 from .stand_ins import hidden
 
 #: Content that is not text of the page; of a formula that it is there again, as TeX.
@@ -209,8 +210,10 @@ class _Cutter(HTMLParser):
         self._close_marks(0)
         if self._inside("pre"):
             self.out.append("\n")
-        elif self._blocks and (self._blocks[-1] in _LEAVES or self._in_cell()):
+        elif self._blocks and self._blocks[-1] in _LEAVES:
             self.out.append(" ")
+        elif self._in_cell():
+            self.out.append(Gap(" "))
         else:
             self.out.append("<p></p>")
 
@@ -268,7 +271,9 @@ def cut(html: str) -> tuple[str, str]:
     parser.feed(html)
     parser.close()
     # More may be of pictures; the first is the page's.
-    return "".join(parser.out), next(filter(None, (" ".join(title.split()) for title in parser.titles)), "")
+    return "".join(without_layout(parser.out)), next(
+        filter(None, (" ".join(title.split()) for title in parser.titles)), ""
+    )
 
 
 def markdown_of(html: str) -> tuple[str, str]:
