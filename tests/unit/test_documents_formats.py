@@ -369,6 +369,38 @@ def test_what_programs_write_when_there_is_no_title_is_none(tmp_path: Path, name
     assert parse(write(tmp_path / "a.pdf", pdf([["Some text."]], named))).title == title
 
 
+@pytest.mark.parametrize(
+    ("lines", "title"),
+    [
+        ([20, "A paper about pumps", -24, "and how they are opened"], "A paper about pumps and how they are opened"),
+        ([20, "A paper", -60, "Introduction"], "A paper"),
+        ([20, "A paper", 16, -24, "Introduction"], "A paper"),
+        ([20, "A paper", -24, "1 Introduction"], "A paper"),
+        ([20, "A paper: how pumps are opened in Europe", -24, "now"], "A paper: how pumps are opened in Europe now"),
+        ([20, "2024"], ""),
+        ([12, "A letter"], ""),
+        ([20, "A", 11, "paper begins with this large letter"], ""),
+    ],
+)
+def test_the_large_lines_that_a_pdf_begins_with_are_its_title(
+    tmp_path: Path, lines: list[int | str], title: str
+) -> None:
+    shown = "".join(
+        f"({part}) Tj " if isinstance(part, str) else f"/F1 {part} Tf " if part > 0 else f"0 {part} Td "
+        for part in lines
+    )
+    body = [f"Line {n} of a column of text, in one of two columns." for n in range(40)]
+    document = parse(write(tmp_path / "a.pdf", pdf([[f") Tj {shown} 0 -14 Td /F1 11 Tf (", *body]])))
+    assert document.title == title
+    assert document.chunks[0].section_path[:1] == ((title,) if title else ())
+
+
+def test_a_title_of_several_lines_is_joined_as_its_script_is_set() -> None:
+    known = dict.fromkeys(["水泵维护", "手册"], 0)
+    converted = flow([(1, ["水泵维护", "手册", "正文。"]), (2, ["手册", "正文。"])], known, "")
+    assert [heading.title for heading in converted.headings or ()] == ["水泵维护手册", "手册"]
+
+
 def test_lines_become_paragraphs_and_hyphens_words() -> None:
     lines = [
         "The first paragraph runs over three lines and one of them ends with a hyph-",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..converted import Converted, Heading
@@ -52,7 +52,8 @@ def squeeze(line: str) -> str:
 def flow(pages: Pages, heading_lines: Mapping[str, int], title: str) -> Converted:
     """The text of the pages (number, lines), with the offsets where pages begin and the headings.
 
-    ``heading_lines`` gives the level of lines known to be headings; numbered ones are found besides.
+    ``heading_lines`` gives the level of lines known to be headings, 0 for each of the title; numbered ones are found
+    besides.
     """
     kept = list(_without_repeats(pages))
     usual = _usual_width([text for _, text in kept])
@@ -82,7 +83,11 @@ class _Text:
         self.length = start + len(line.text)
         if not self.pages or self.pages[-1][1] != line.page:
             self.pages.append((start, line.page))
-        if line.level is not None:
+        if self.headings and line.level is not None and "\n" not in joint:  # a title of several lines
+            before = self.headings.pop()
+            title = plain_title(f"{before.title}{joint}{line.text}")
+            self.headings.append(replace(before, end=self.length, title=title))
+        elif line.level is not None:
             self.headings.append(Heading(start, self.length, line.level, plain_title(line.text)))
 
 
@@ -128,7 +133,9 @@ def _levels_of_numbers(known: Mapping[str, int]) -> Mapping[int, int]:
 
 
 def _known_level(text: str, known: Mapping[str, int], usual: int) -> int | None:
-    """Its level for a line that is known to be a heading and looks like one."""
+    """Its level for a line that is known to be a heading and looks like one; a title looks as it likes."""
+    if known.get(text) == 0:
+        return 0
     short = usual < _NARROW or _width(text) < _FULL * usual
     return known.get(text) if short and len(text) <= _MAX_HEADING_CHARS and not ends_sentence(text) else None
 
@@ -156,6 +163,8 @@ def _usual_width(texts: Sequence[str]) -> int:
 
 def _between(before: _Line, line: _Line, usual: int, words: frozenset[str]) -> str:
     """What joins two lines: nothing, a space, a new line or a new paragraph."""
+    if before.level == line.level == 0 and before.page == line.page:
+        return _space(before.text, line.text)
     if before.level is not None or line.level is not None:
         return "\n\n"
     goes_on = line.text[0].islower() or _width(before.text) >= _FULL * usual
@@ -164,7 +173,11 @@ def _between(before: _Line, line: _Line, usual: int, words: frozenset[str]) -> s
     if before.text.endswith("-") and line.text[0].islower():
         return "" if _hyphen_belongs(before.text, line.text, words) else "\b"
     cut = re.search(r"\w-$", before.text[-2:]) and line.text[0].isalnum()  # COVID-19
-    return "" if cut or _UNSPACED.match(before.text[-1]) or _UNSPACED.match(line.text[0]) else " "
+    return "" if cut else _space(before.text, line.text)
+
+
+def _space(before: str, after: str) -> str:
+    return "" if _UNSPACED.match(before[-1]) or _UNSPACED.match(after[0]) else " "
 
 
 def _hyphen_belongs(before: str, after: str, words: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ from ...errors import EmptyDocument, UnreadableDocument
 from ..converted import Converted
 from .flow import flow, squeeze
 from .kreuzberg import extract, title_of
+from .printed_title import printed_title
 from .sheets import plain_sheets
 
 #: The header may follow other bytes, but not many (ISO 32000-1, annex H, note 13).
@@ -20,8 +21,9 @@ def convert_pdf(data: bytes, max_bytes: int) -> Converted:
     """Pages are numbered as the file's sheets are, from 1."""
     if b"%PDF-" not in data[:_HEADER_WITHIN]:
         raise UnreadableDocument("is not a PDF; give the file its right suffix")
+    plain = plain_sheets(data)
     result = extract(
-        plain_sheets(data),
+        plain,
         "application/pdf",
         output_format="markdown",
         include_document_structure=True,
@@ -31,7 +33,8 @@ def convert_pdf(data: bytes, max_bytes: int) -> Converted:
     pages = [(page["page_number"], page["content"].splitlines()) for page in result.pages or ()]
     if not any(line.strip() for _, lines in pages for line in lines):
         raise EmptyDocument("holds no text, perhaps it is a scan; run text recognition (OCR) over it first")
-    return flow(pages, _heading_lines(result.document), title_of(result.metadata))
+    headings = _heading_lines(result.document) | dict.fromkeys(printed_title(plain), 0)
+    return flow(pages, headings, title_of(result.metadata))
 
 
 def _heading_lines(structure: dict[str, Any] | None) -> dict[str, int]:
