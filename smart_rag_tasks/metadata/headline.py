@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .analysis import Analysis
-from .words import BREAK, CONTENT, NUMBER, STOP, WEAK, Word, join
+from .words import BREAK, CONTENT, NUMBER, STOP, WEAK, Word
 
 #: Words of a line; Chinese words are shorter.
 GIST_WORDS: Final = 12
@@ -30,6 +30,8 @@ _SENTENCE_ENDS: Final = frozenset(";:()（）—|")
 _INSIDE: Final = (CONTENT, WEAK, NUMBER)
 _LAST: Final = (CONTENT, NUMBER)
 _BETWEEN: Final = (STOP, BREAK)
+#: Quotation marks, which a line has both of or neither.
+_QUOTES: Final = (("“", "”"), ("《", "》"), ("「", "」"), ("『", "』"), ('"', '"'))
 
 
 def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
@@ -37,15 +39,16 @@ def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
     chinese = analysis.language in ("zh", "ja")
     ends = _CLAUSE_ENDS if chinese else _SENTENCE_ENDS
     limit += _CHINESE_MORE if chinese else 0
-    best: Sequence[Word] = ()
+    best = (0, 0, 0)
     most = 0.0
     for place, early in _promising(analysis):
         sentence, keys = analysis.words[place], analysis.keys[place]
         for start, end in _lines(sentence, ends, limit):
             score = early * (analysis.sum(set(keys[start:end])) / math.pow(end - start + 2, _LENGTH_POWER))
             if score > most:
-                best, most = sentence[start:end], score
-    return join(best)
+                best, most = (place, start, end), score
+    place, start, end = best
+    return _written(analysis.sentences[place], analysis.words[place], start, end) if end else ""
 
 
 def _promising(analysis: Analysis) -> list[tuple[int, float]]:
@@ -107,3 +110,29 @@ def _trim(words: Sequence[Word], start: int, last: int, limit: int) -> int:
     while end > start and words[end - 1].kind not in _LAST:
         end -= 1
     return end
+
+
+def _written(sentence: str, words: Sequence[Word], start: int, end: int) -> str:
+    """The words from ``start`` to ``end`` as they stand in their sentence."""
+    first = last = 0
+    for place, word in enumerate(words[:end]):
+        begin = sentence.index(word.text, last)
+        last = begin + len(word.text)
+        if place == start:
+            first = begin
+    unpaired = ""
+    for opening, closing in _QUOTES:
+        if not _is_paired(sentence, first, last, opening, closing) and sentence[:first].endswith(opening):
+            first -= 1
+        if not _is_paired(sentence, first, last, opening, closing) and sentence.startswith(closing, last):
+            last += 1
+        if not _is_paired(sentence, first, last, opening, closing):
+            unpaired += opening + closing
+    return sentence[first:last].translate(dict.fromkeys(map(ord, unpaired)))
+
+
+def _is_paired(sentence: str, first: int, last: int, opening: str, closing: str) -> bool:
+    """Whether each mark in this part of the sentence has its other one there too."""
+    if opening == closing:
+        return sentence.count(opening, 0, first) % 2 == sentence.count(opening, first, last) % 2 == 0
+    return sentence.count(opening, first, last) == sentence.count(closing, first, last)

@@ -36,9 +36,11 @@ _MARKS_SHARE: Final = 0.04
 _PIECE: Final = re.compile(rf".{{1,{MAX_SENTENCE}}}(?:\s|$)|.{{{MAX_SENTENCE}}}")
 #: Markup of HTML in a text that was not parsed as such.
 _TAG: Final = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]{0,500})?/?>")
-#: Markdown's links and images, of which the words stay, and its marks for strong words.
+#: Markdown's links and images, of which the words stay, and its marks for strong words, emphasis and code.
 _LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+\"[^\"\n]*\")?\)")
 _STRONG: Final = re.compile(r"\*\*(?=\S)([^*\n]+)(?<=\S)\*\*")
+_EMPHASIS: Final = re.compile(r"(?<![A-Za-z0-9_])\*(?=\S)([^*\n]+)(?<=\S)\*(?![A-Za-z0-9_*])")
+_CODE: Final = re.compile(r"`([^`\n]+)`")
 #: The line before and after a block of code.
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 #: A word that a line's end cuts in two.
@@ -57,8 +59,10 @@ def clean(text: str) -> str:
         text = _FENCE.sub("\n", text)
     if "](" in text:
         text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # a link may hold an image
-    if "**" in text:
-        text = _STRONG.sub(r"\1", text)
+    if "*" in text:
+        text = _STRONG.sub(r"\1", _EMPHASIS.sub(r"\1", text))  # strong words may hold emphasis
+    if "`" in text:
+        text = _CODE.sub(r"\1", text)
     if "-\n" in text:
         text = _HYPHENATED.sub(_whole, text)
     if text.isascii():

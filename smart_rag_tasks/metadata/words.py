@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import Any, Final
 from unicodedata import category
 
@@ -75,13 +75,12 @@ _LATIN: Final = re.compile(
 _NUMERIC: Final = re.compile(r"[\d.,:/%+\-]+(?:st|nd|rd|th|s|k|m|mb|gb|kb|ms|km|kg|cm|mm|%)?", re.IGNORECASE)
 _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 #: Characters that no space stands beside.
-_WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef“”‘’…—]")
+_WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 #: Scripts with spaces between clauses only (Thai, Lao, Tibetan, Burmese, Khmer): each is taken for one word.
 _UNSPACED: Final = re.compile("[\u0e00-\u109f\u1780-\u17ff]")
 _SCHEMES: Final = frozenset({"http", "https", "www"})
-_QUOTES: Final = ("'", '"')
 #: What no space stands before.
-_CLOSERS: Final = ",.;:!?)]}”’%'/·-"
+_CLOSERS: Final = ".’'/·-"
 _JOINERS: Final = frozenset("-–·‐")
 _ZERO_WIDTH_JOINERS: Final = frozenset("\u200c\u200d")
 
@@ -306,36 +305,19 @@ def singular(word: str) -> str:
 
 
 def join(words: Sequence[Word]) -> str:
-    """The words as running text: a space between words of alphabets, none beside Chinese or before punctuation."""
+    """The words of a phrase as text: a space between words of alphabets, none beside Chinese or before punctuation."""
     if not words:
         return ""
     text = words[0].text
     for word in words[1:]:
-        if word.text in _QUOTES:
-            return _join_quoted([word.text for word in words])
         text += f" {word.text}" if _needs_space(text[-1], word.text[0]) else word.text
     return text
-
-
-def _join_quoted(texts: Sequence[str]) -> str:
-    """The same with straight quotes: where they are even in number they open and close in turn."""
-    inside = {mark: False for mark in _QUOTES if texts.count(mark) % 2 == 0}
-    joined = texts[0]
-    for before, text in pairwise(texts):
-        spaced = _needs_space(before[-1], text[0])
-        if before in inside:
-            inside[before] = not inside[before]
-            spaced = not inside[before] and text[0] not in _CLOSERS
-        if text in inside:
-            spaced = not inside[text]
-        joined += f" {text}" if spaced else text
-    return joined
 
 
 def _needs_space(left: str, right: str) -> bool:
     between = left + right
     if between.isascii() and between.isalnum():
         return True
-    if left in "([{“‘\"'#@$/·-" or right in _CLOSERS:
+    if left in "/·-" or right in _CLOSERS:
         return False
     return not (_WIDE.match(left) or _WIDE.match(right))

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from smart_rag_tasks.metadata import detect_language, load_generator
+from smart_rag_tasks.metadata.analysis import analyze
 from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
+from smart_rag_tasks.metadata.headline import headline
 from smart_rag_tasks.metadata.kept import Kept
-from smart_rag_tasks.metadata.words import join, split_words, to_simplified
+from smart_rag_tasks.metadata.words import split_words, to_simplified
 from smart_rag_tasks.models import Chunk, ChunkMetadata, DocumentContext, Entity
 
 DOCUMENT = DocumentContext("d")
@@ -404,7 +406,7 @@ def test_no_thread_is_started() -> None:
 
 def test_the_fingerprint_is_stable() -> None:
     assert ExtractiveGenerator().fingerprint == load_generator("extractive").fingerprint
-    assert ExtractiveGenerator().fingerprint.startswith("extractive-7-")
+    assert ExtractiveGenerator().fingerprint.startswith("extractive-8-")
 
 
 def test_words_that_come_back_stay_known_and_the_others_are_forgotten() -> None:
@@ -442,9 +444,27 @@ def test_markup_addresses_and_hyphens_are_no_words() -> None:
     assert "The engineers reported long-term cracks in the girders and final flaws." == broken.summary
 
 
-def test_straight_quotes_keep_their_spaces() -> None:
-    for text in ("Open the 'File' menu", "'File' menu", "choose 'it', then \"Plain text\"."):
-        assert text == join(split_words(text, "en"))
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Settings of the 'File' menu.", "Settings of the 'File' menu"),
+        ("RAID-1 is also known as “RAID mirroring”.", "RAID-1 is also known as “RAID mirroring”"),
+        ("“Wear” levels of “disk drives” rise.", "“Wear” levels of “disk drives” rise"),
+        ('The "kernel modules" of “udev.', '"kernel modules" of udev'),
+        ("The `umask` command and ***soft* pillows**.", "umask command and soft pillows"),
+        ("《红楼梦》的作者曹雪芹", "《红楼梦》的作者曹雪芹"),
+        ("软件包和 Linux 内核", "软件包和 Linux 内核"),
+    ],
+)
+def test_a_line_stands_as_it_is_written_with_quotation_marks_in_pairs(text: str, line: str) -> None:
+    assert line == headline(analyze(text))
+
+
+def test_code_in_sentences_is_read_without_its_marks() -> None:
+    metadata = metadata_of("The `locale` command shows settings. Run the `locale` command *as root*.")
+
+    assert "locale command" in metadata.keywords
+    assert "The locale command shows settings. Run the locale command as root." == metadata.summary
 
 
 def test_search_forms_are_words_of_the_text_s_language() -> None:
