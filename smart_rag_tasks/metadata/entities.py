@@ -15,7 +15,7 @@ from typing import Final
 from ..models import Entity
 from .analysis import Analysis
 from .lexicon import chinese_name_characters, given_names, name_words, places
-from .words import BREAK, CONTENT, STOP, Word, join, rarity
+from .words import BREAK, CONTENT, STOP, Word, is_capital, join, rarity
 
 #: Entities of a chunk at the most, names before addresses, dates and amounts.
 MAX_ENTITIES: Final = 12
@@ -158,9 +158,9 @@ def _person_like(name: str) -> bool:
 def _continues(words: Sequence[Word], place: int) -> bool:
     """Whether the name that the word at ``place`` belongs to began before it."""
     before = words[place - 1]
-    if before.text[0].isupper():
-        return True
-    return place > 1 and before.text in name_words()["inside"] and words[place - 2].text[0].isupper()
+    return _capital(words, place - 1) or (
+        place > 1 and before.text in name_words()["inside"] and _capital(words, place - 2)
+    )
 
 
 def _latin(words: Sequence[Word], start: int) -> Entity | None:
@@ -180,11 +180,11 @@ def _belongs(words: Sequence[Word], place: int) -> bool:
     word = words[place]
     if word.kind is BREAK:  # an initial's
         return word.text == "." and len(words[place - 1].text) == 1 and _capital(words, place + 1)
-    return word.text[0].isupper() or (word.text in name_words()["inside"] and _capital(words, place + 1))
+    return _capital(words, place) or (word.text in name_words()["inside"] and _capital(words, place + 1))
 
 
 def _capital(words: Sequence[Word], place: int) -> bool:
-    return place < len(words) and words[place].text[0].isupper()
+    return place < len(words) and is_capital(words[place].text)
 
 
 def _is_name(word: Word, *, first: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from typing import Final
 from unicodedata import normalize
@@ -85,11 +86,23 @@ def split(text: str, language: str) -> list[str]:
     found: list[str] = []
     for block in _BREAK.split(text):
         line = " ".join(block.split())
-        for sentence in segment(language or "en", line) if line else ():
+        for sentence in _segment(line, language) if line else ():
             for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
                 tidy = part.strip()
                 found.extend(_cut(tidy if tidy[:1].isalpha() else _MARKUP.sub("", tidy)))
     return found
+
+
+def _segment(line: str, language: str) -> Iterator[str]:
+    """The line's sentences; a full stop that begins a word (.NET, ./configure) ends none."""
+    sentence = ""
+    for piece in segment(language or "en", line):
+        sentence += piece
+        if not sentence.endswith(" ."):
+            yield sentence
+            sentence = ""
+    if sentence:
+        yield sentence
 
 
 def _cut(sentence: str) -> list[str]:

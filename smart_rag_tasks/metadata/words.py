@@ -67,10 +67,10 @@ class Word:
         self.ends = self.parts or self.kind in (STOP, BREAK)
 
 
-#: An address, which is one word and names nothing; else a word, a number, or a mark.
+#: An address, which is one word and names nothing; else a word (/etc/apt, ~/.bashrc, .NET), a number, or a mark.
 _LATIN: Final = re.compile(
     r"\w+://[^\s<>\"'）)\]]*[\w/]|[\w.+-]+@\w[\w.-]*\w|"
-    r"\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]"
+    r"(?:(?<![\w./~)\]])(?:(?:~|\.\.?)?/\.?|\.)(?=[A-Za-z]))?\w+(?:[-./&+·]\w+|['’](?!s\b)\w+)*[+#]*|['’]s\b|[^\w\s]"
 )
 _NUMERIC: Final = re.compile(r"[\d.,:/%+\-]+(?:st|nd|rd|th|s|k|m|mb|gb|kb|ms|km|kg|cm|mm|%)?", re.IGNORECASE)
 _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
@@ -80,7 +80,7 @@ _WIDE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 _UNSPACED: Final = re.compile("[\u0e00-\u109f\u1780-\u17ff]")
 _SCHEMES: Final = frozenset({"http", "https", "www"})
 #: What no space stands before.
-_CLOSERS: Final = ".’'/·-"
+_CLOSERS: Final = frozenset({".", "'s", "’s"})
 _JOINERS: Final = frozenset("-–·‐")
 _ZERO_WIDTH_JOINERS: Final = frozenset("\u200c\u200d")
 
@@ -161,7 +161,7 @@ def _latin_word(text: str, language: str) -> Word:
     if len(text) == 1 and not text.isalnum():
         return Word(text, text, BREAK)
     lower = text.lower().replace("’", "'")
-    named = text[0].isupper()
+    named = is_capital(text)
     if "://" in lower or "@" in lower or text in _SCHEMES:
         return Word(text, lower, STOP)
     if lower == "'s":
@@ -184,6 +184,11 @@ def _latin_word(text: str, language: str) -> Word:
     closes = not (participle and language in _ENGLISH)
     loose = _where_loose(lower) if text.islower() else ""
     return Word(text, key, CONTENT, opens=True, closes=closes, parts=participle, loose=loose, named=named, topical=True)
+
+
+def is_capital(word: str) -> bool:
+    """Whether it is written with a capital (Debian, .NET)."""
+    return word.lstrip(".")[:1].isupper()
 
 
 def _where_loose(word: str) -> str:
@@ -305,12 +310,12 @@ def singular(word: str) -> str:
 
 
 def join(words: Sequence[Word]) -> str:
-    """The words of a phrase as text: a space between words of alphabets, none beside Chinese or before punctuation."""
+    """The words of a phrase as text: a space between words of alphabets, none beside Chinese or hyphens."""
     if not words:
         return ""
     text = words[0].text
     for word in words[1:]:
-        text += f" {word.text}" if _needs_space(text[-1], word.text[0]) else word.text
+        text += f" {word.text}" if _needs_space(text[-1], word.text) else word.text
     return text
 
 
@@ -318,6 +323,6 @@ def _needs_space(left: str, right: str) -> bool:
     between = left + right
     if between.isascii() and between.isalnum():
         return True
-    if left in "/·-" or right in _CLOSERS:
+    if left in _JOINERS or right in _CLOSERS or right in _JOINERS:
         return False
     return not (_WIDE.match(left) or _WIDE.match(right))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smart_rag_tasks.metadata import detect_language, load_generator
+from smart_rag_tasks.metadata import detect_language, load_generator, sentences
 from smart_rag_tasks.metadata.analysis import analyze
 from smart_rag_tasks.metadata.extractive import ExtractiveGenerator
 from smart_rag_tasks.metadata.headline import headline
@@ -465,6 +465,19 @@ def test_code_in_sentences_is_read_without_its_marks() -> None:
 
     assert "locale command" in metadata.keywords
     assert "The locale command shows settings. Run the locale command as root." == metadata.summary
+
+
+def test_paths_and_names_that_begin_with_a_full_stop_are_whole() -> None:
+    metadata = metadata_of(
+        "We moved the server to .NET last year. Edit /etc/apt/sources.list before that. Run ./configure and/or "
+        "read ~/.bashrc (/usr/share). C++ and .NET are fast... That is all."
+    )
+
+    assert {".NET", "/etc/apt/sources.list"} <= set(" ".join(metadata.keywords).split())
+    assert Entity(".NET", "term") in metadata.entities
+    assert ["We use .NET here.", "Run ./a."] == sentences.split("We use .NET here. Run ./a.", "en")
+    words = ["./configure", "and/or", "~/.bashrc", "(", "/usr/share", ")", ".", "C++", ".", ".", "."]
+    assert words == [word.text for word in split_words("./configure and/or ~/.bashrc (/usr/share). C++...", "en")]
 
 
 def test_search_forms_are_words_of_the_text_s_language() -> None:
