@@ -21,9 +21,16 @@ _LIGATURE: Final = re.compile("[\ufb00-\ufb06]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 #: One of these, or a soft hyphen, is in each text that is not left as it is.
 _ODD: Final = re.compile("[\u00ad\x00\u0300-\u036f\u3099\u309a\ud800-\udfff\ufb00-\ufb06]")
+#: What numbers a heading or an item: 1. or 4.1.2. or A.2. or 1) or 1、
+_NUMBERING: Final = r"(?:(?:\d{1,3}\.){0,6}\d{1,3}[.)、]|[A-Z](?:\.\d{1,3}){1,6}\.)\s"
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
-_BREAK: Final = re.compile(r"\n(?:\s*\n|(?=\s*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)、]\s|\|))|(?=[^\n]{0,60}\n\s*\n))")
-_MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•>]\s+|\d{1,3}[.)、]\s+|\|\s*)")
+_BREAK: Final = re.compile(rf"\n(?:\s*\n|(?=\s*(?:#{{1,6}}\s|[-*+•]\s|{_NUMBERING}|\|))|(?=[^\n]{{0,60}}\n\s*\n))")
+_MARKUP: Final = re.compile(rf"^\s*(?:(?:#{{1,6}}\s+)?{_NUMBERING}\s*|#{{1,6}}\s+|[-*+•>]\s+|\|\s*)")
+#: A number with a word before it at the most (4.1.2. or Table 9.24.), of which the full stop ends no sentence.
+_NUMBER: Final = re.compile(r"\W*(?:\w+ )?(?:\w*\d|[A-Z](?=\.\d))(?:\.\d+)*\.\s*")
+_LONGEST_NUMBER: Final = 40
+#: How headings that ask or exclaim end; they are no sentences of the text.
+_HEADING_ENDS: Final = ".?!。？！"
 #: Marks of program code, and how many of them, and what share of its characters, make a sentence code. Brackets count
 #: where a name stands before them, as no prose has it, but for a note [1] and plural(s).
 _CODE_MARKS: Final = re.compile(
@@ -86,6 +93,8 @@ def split(text: str, language: str) -> list[str]:
     found: list[str] = []
     for block in _BREAK.split(text):
         line = " ".join(block.split())
+        if line.startswith("#"):
+            line = line.rstrip(_HEADING_ENDS)
         for sentence in _segment(line, language) if line else ():
             for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
                 tidy = part.strip()
@@ -94,13 +103,14 @@ def split(text: str, language: str) -> list[str]:
 
 
 def _segment(line: str, language: str) -> Iterator[str]:
-    """The line's sentences; a full stop that begins a word (.NET, ./configure) ends none."""
+    """The line's sentences; the full stop of a number before a heading or of .NET ends none."""
     sentence = ""
     for piece in segment(language or "en", line):
         sentence += piece
-        if not sentence.endswith(" ."):
-            yield sentence
-            sentence = ""
+        if sentence.endswith(" .") or (len(sentence) < _LONGEST_NUMBER and _NUMBER.fullmatch(sentence)):
+            continue
+        yield sentence
+        sentence = ""
     if sentence:
         yield sentence
 

@@ -480,6 +480,26 @@ def test_paths_and_names_that_begin_with_a_full_stop_are_whole() -> None:
     assert words == [word.text for word in split_words("./configure and/or ~/.bashrc (/usr/share). C++...", "en")]
 
 
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("### 4.1.2. Booting from a USB Key\n\nMost computers boot from it.", "Most computers boot from it."),
+        ("A.2. Ubuntu\n\nIt chose another way.", "It chose another way."),
+        (
+            "4.1. Methods of installing\n4.1.1. The network card\n4.2. Step by step",
+            "Methods of installing The network card",
+        ),
+        ("Twelve tools are known.\n\nTable 9.24. List of tools", "Twelve tools are known."),
+        ("# Why Debian?\n\nIt is free.", "It is free."),
+        ("## 上传软件包的是谁？\n\n维护者上传软件包。", "维护者上传软件包。"),
+        ("2.3. 调试代码\n2.3.1. 图形程序", "调试代码 图形程序"),
+        ("The pumps have version 2.6. Old ships sailed away.", "The pumps have version 2.6. Old ships sailed away."),
+    ],
+)
+def test_headings_and_their_numbers_are_no_sentences(text: str, summary: str) -> None:
+    assert summary == metadata_of(text).summary
+
+
 def test_search_forms_are_words_of_the_text_s_language() -> None:
     assert "" == metadata_of("Les ingénieurs ont trouvé des fissures dans trois poutres lors d'une visite.").gist
     assert not {"据库", "布式"} & set(metadata_of("分布式数据库的工程师在维护。").gist.split(", "))
