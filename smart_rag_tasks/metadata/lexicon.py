@@ -112,6 +112,12 @@ def name_words() -> dict[str, frozenset[str]]:
 
 
 @lru_cache(maxsize=1)
+def chinese_no_names() -> frozenset[str]:
+    """Ordinary Chinese words that jieba's dictionary has as names."""
+    return _words("chinese_no_names.txt")
+
+
+@lru_cache(maxsize=1)
 def chinese_name_characters() -> dict[str, frozenset[str]]:
     """Characters that are ``surnames``, and those ``transcribing`` foreign names."""
     return {kind: frozenset(characters) for kind, characters in _pairs("chinese_names.tsv")}

@@ -88,6 +88,8 @@ _ZERO_WIDTH_JOINERS: Final = frozenset("\u200c\u200d")
 NAME_TAGS: Final = frozenset({"nr", "nrt", "nrfg", "ns", "nt", "nz"})
 #: Tags of jieba's dictionary whose words can name a subject: nouns, names, idioms, verbal nouns, words of an alphabet.
 _SUBJECT_TAGS: Final = frozenset({"n", "nr", "nrt", "nrfg", "ns", "nt", "nz", "ng", "vn", "an", "j", "l", "i", "eng"})
+#: What the dictionary has as nouns, and ends a clause (启动进程时, 文件夹内).
+_CLAUSE_ENDS: Final = frozenset("时内")
 #: Those that may stand inside a compound noun: verbs, adjectives, affixes, characters the dictionary lacks.
 _MODIFIER_TAGS: Final = frozenset({"v", "vi", "vg", "a", "ad", "ag", "b", "g", "k", "h", "x"})
 _NEVER_FIRST: Final = frozenset({"k", "x"})
@@ -247,7 +249,7 @@ def _chinese_word(text: str) -> Word:
         return Word(text, text, NUMBER, tag)
     if _WITH_DIRECTION.fullmatch(text) or (len(text) == 2 and _NO_WORD.match(text) and not rjieba().has_word(text)):
         return Word(text, text, STOP, tag)
-    subject = tag in _SUBJECT_TAGS
+    subject = tag in _SUBJECT_TAGS and text not in _CLAUSE_ENDS
     long = len(text) > 1
     topical = long and tag[0] in _TOPICAL_TAGS and text not in chinese_empty()
     if text in chinese_stop() or not (subject or tag in _MODIFIER_TAGS):
@@ -289,6 +291,11 @@ def rarity(key: str) -> float:
     # Of the 60 million words that jieba's dictionary counts: 10,000 and more is everyday, under 10 is rare.
     digits = len(str(rjieba().suggest_freq(key)))
     return max(1.0, RARE - 0.5 * (digits - 1))
+
+
+def is_known(word: str, fewest: int) -> bool:
+    """Whether jieba's dictionary counts a Chinese word ``fewest`` times."""
+    return bool(rjieba().has_word(word) and rjieba().suggest_freq(word) >= fewest)
 
 
 def rareness(power: float) -> Kept[str, float]:

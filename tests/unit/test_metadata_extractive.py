@@ -548,6 +548,30 @@ def test_names_are_whole_and_lines_in_capitals_are_none(text: str, names: list[s
     assert names == [entity.text for entity in metadata_of(text).entities]
 
 
+def test_ordinary_chinese_words_are_no_names_whatever_their_tags() -> None:
+    ordinary = metadata_of("窗口最大化以后，电容串联，延时很短。普通用户安装补丁，旧版本即将来临，确保安全。")
+    names = metadata_of("新华社记者李白在美国的旧金山写道，中国科学院研究京杭大运河。")
+
+    assert () == ordinary.entities
+    assert {
+        Entity("新华社", "organization"),
+        Entity("李白", "person"),
+        Entity("美国", "place"),
+        Entity("旧金山", "place"),
+        Entity("中国科学院", "organization"),
+        Entity("京杭大运河", "place"),
+    } == set(names.entities)
+
+
+def test_no_chinese_key_phrase_ends_with_a_clause_s_last_word() -> None:
+    keywords = metadata_of(
+        "启动工作进程时读取配置，退出工作进程时删除文件。工作进程时有日志，文件夹内有配置。"
+    ).keywords
+
+    assert "工作进程" in keywords
+    assert not [keyword for keyword in keywords if keyword.endswith(("时", "内"))]
+
+
 def test_a_name_s_first_word_is_in_the_key_phrase() -> None:
     assert "New York" in metadata_of("They came to New York by ship. New York was small then.").keywords
 
