@@ -71,13 +71,22 @@ _FORMS: Final = Kept(_forms)
 
 
 def _parts(word: Word) -> tuple[str, ...]:
-    """The dictionary's words of two characters and more within a compound of three and more, as they are written."""
+    """The dictionary's words of two characters and more within a compound of three and more, as they are written.
+
+    Of those that overlap only the one that begins first, the longest: of 中华人民共和国 are 中华 and 人民共和国.
+    """
     if len(word.key) < 3:
         return ()
     engine: Any = rjieba()
-    parts = [part for part in engine.cut_all(word.key) if 1 < len(part) < len(word.key)]
-    places = [(word.key.index(part), part) for part in parts if part not in chinese_stop() and rarity(part) <= _KNOWN]
-    return tuple(word.text[place : place + len(part)] for place, part in places)
+    found = [part for part in engine.cut_all(word.key) if 1 < len(part) < len(word.key)]
+    known = [part for part in found if part not in chinese_stop() and rarity(part) <= _KNOWN]
+    parts: list[str] = []
+    end = 0
+    for place, size in sorted([(word.key.index(part), -len(part)) for part in known]):
+        if place >= end:
+            end = place - size
+            parts.append(word.text[place:end])
+    return tuple(parts)
 
 
 def base_form(word: str) -> str:

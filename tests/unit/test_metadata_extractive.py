@@ -505,6 +505,12 @@ def test_search_forms_are_words_of_the_text_s_language() -> None:
     assert not {"据库", "布式"} & set(metadata_of("分布式数据库的工程师在维护。").gist.split(", "))
 
 
+def test_search_forms_of_a_chinese_compound_do_not_overlap() -> None:
+    gist = metadata_of("中华人民共和国的工厂制造发动机。").gist.split(", ")
+
+    assert {"中华", "人民共和国", "发动"} == set(gist)
+
+
 def test_a_word_with_a_joiner_inside_is_one_word() -> None:
     assert ["سه\u200cشنبه"] == [word.text for word in split_words("سه\u200cشنبه", "fa")]
 
