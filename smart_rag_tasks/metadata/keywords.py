@@ -26,6 +26,8 @@ _FEWEST: Final = 2
 _WORDS_PER_KEYWORD: Final = 20
 #: Words of a phrase.
 _MAX_WORDS: Final = 4
+#: Words of a phrase in capitals; more are the heads of a table (USER PID COMMAND).
+_CAPITALS: Final = 2
 #: Characters of a Chinese phrase: longer ones are clauses that the tagger took for nouns.
 _MAX_HAN: Final = 8
 
@@ -71,10 +73,14 @@ class _Phrases:
         return self.words[place : place + len(key)]
 
     def holds(self, key: Key) -> bool:
-        """Whether it is a word, or repeated, or neither a clause by its verbs nor without a content word."""
+        """Whether it says no word twice, and is a word, repeated, or no clause, no head of a table, not all weak."""
+        if len(set(key)) < len(key):
+            return False
         if len(key) == 1 or key in self.counts:
             return True
         words = self.written(key)
+        if len(key) > _CAPITALS and all(word.text.isupper() for word in words):
+            return False
         loose = [word.loose for word in words]
         if ANYWHERE in loose or loose[0] == FIRST or loose[-1] == LAST:
             return False

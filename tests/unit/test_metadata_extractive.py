@@ -578,6 +578,17 @@ def test_no_chinese_key_phrase_ends_with_a_clause_s_last_word() -> None:
     assert not [keyword for keyword in keywords if keyword.endswith(("时", "内"))]
 
 
+def test_no_key_phrase_says_a_word_twice_or_is_a_table_s_head() -> None:
+    keywords = metadata_of(
+        "The vault vault stores keys of penguin penguin. The vault vault is locked. MIN HR DOM MON are the columns. "
+        "The IBM PC has GNU GENERAL PUBLIC LICENSE, and GNU GENERAL PUBLIC LICENSE is old."
+    ).keywords
+
+    assert "vault" in keywords
+    assert "GNU GENERAL PUBLIC LICENSE" in keywords
+    assert not {"vault vault", "penguin penguin", "MIN HR DOM MON"} & set(keywords)
+
+
 def test_a_name_s_first_word_is_in_the_key_phrase() -> None:
     assert "New York" in metadata_of("They came to New York by ship. New York was small then.").keywords
 
