@@ -116,6 +116,8 @@ class _Subjects:
         said: set[str] = set()
         for word in sorted(weights, key=weights.__getitem__, reverse=True):
             phrase = around.get(word, (word,))
+            if not said.isdisjoint(phrase):  # it goes on into another topic (审议政府 into 政府工作报告)
+                phrase = (word,)
             if word in said or len(said) + len(phrase) > TOPIC_WORDS:
                 continue
             said.update(phrase)
@@ -126,7 +128,9 @@ class _Subjects:
         """For each word the longest repeated phrase that holds more than half of its occurrences."""
         around: dict[str, Key] = {}
         for key, count in self.phrases.items():
-            if count < 2 or not _of_peers([weights[word] for word in key if word in weights]):
+            if count < 2 or len(set(key)) < len(key):
+                continue
+            if not _of_peers([weights[word] for word in key if word in weights]):
                 continue
             for word in key:
                 known = around.get(word, ())

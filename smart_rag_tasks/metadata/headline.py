@@ -107,9 +107,14 @@ def _trim(words: Sequence[Word], start: int, last: int, limit: int) -> int:
         while cut > start and words[cut - 1].kind in _INSIDE:
             cut -= 1
         end = cut if cut - start > limit // 2 else end
-    while end > start and words[end - 1].kind not in _LAST:
+    while end > start and not _may_be_last(words[end - 1]):
         end -= 1
     return end
+
+
+def _may_be_last(word: Word) -> bool:
+    """Whether a line may end with it; Chinese nouns of general meaning end compounds (政府工作报告)."""
+    return word.kind in _LAST or (word.kind is WEAK and word.closes and not word.loose)
 
 
 def _written(sentence: str, words: Sequence[Word], start: int, end: int) -> str:

@@ -81,6 +81,22 @@ def test_a_chinese_document() -> None:
     assert "zh" == metadata.language
 
 
+def test_titles_and_topics_end_where_compounds_end() -> None:
+    texts = ["国务院总理作政府工作报告。政府工作报告提出目标。", "代表团审议政府工作报告，审议政府工作报告全文。"]
+    metadata = described(texts)
+
+    assert "国务院总理作政府工作报告" == metadata.title
+    assert {"政府工作报告", "审议"} <= set(metadata.topics)
+
+
+def test_no_topic_says_a_word_twice() -> None:
+    topics = described(
+        ["The snapdragon limnoria limnoria is old.", "Nobody reads the snapdragon limnoria limnoria."]
+    ).topics
+
+    assert {"snapdragon", "limnoria"} <= set(topics)
+
+
 def test_the_language_is_the_one_of_most_text() -> None:
     assert "zh" == described(["Short English text about the canal.", "苏伊士运河连接地中海和红海。" * 8]).language
 
