@@ -64,6 +64,8 @@ _LETTERS_PER_WORD: Final = 5
 #: Letters that English has in foreign words only.
 _FOREIGN: Final = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 _ENGLISH_WORD: Final = re.compile("[a-z]+")
+#: A letter or digit that ASCII lacks; quotation marks, dashes and U+FFFD for a broken character are none.
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f\W]")
 _LATIN_WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 #: The languages of a word that is none's function word, and of what is no word in lower case.
 _NONE: Final[frozenset[str]] = frozenset()
@@ -139,9 +141,9 @@ def _tell(code: str, text: str) -> str:
 
 
 def _latin(text: str) -> str:
-    """The language whose function words the text has most of; English for plain ASCII words without any."""
-    plain = text.isascii()
-    text = text if plain else text.replace("’", "'")
+    """The language whose function words the text has most of; English for words in plain ASCII without any."""
+    plain = text.isascii() or not _BEYOND_ASCII.search(text)
+    text = text.replace("’", "'")
     for part in (text[:_GLANCE], text):
         # Capitalized words are names more often than not, and "Los Angeles" is no Spanish.
         said = _said(part.split(), plain=plain) or _said(_LATIN_WORD.findall(part.lower()), plain=plain)
