@@ -38,6 +38,8 @@ class Analysis:
     keys: tuple[list[str], ...]
     #: Occurrences of each content word, by its key.
     counts: Counter[str]
+    #: Whether the text is program code and nothing else: it has words, but no sentence that says something.
+    code: bool = False
 
     @cached_property
     def weights(self) -> dict[str, float]:
@@ -61,12 +63,18 @@ class Analysis:
 
 def analyze(text: str) -> Analysis:
     """The text's analysis; empty parts for a text without words."""
-    text = sentences.clean(text[:_READ])
+    text = text[:_READ]
+    outside = sentences.without_code_blocks(text)
+    fenced = not _ALNUM.search(outside)
+    text = sentences.clean(text if fenced else outside)
     language = detect(text)
-    found = tuple(sentences.prose(sentences.split(text, language))) if _ALNUM.search(text) else ()
-    words = tuple(tuple(split_words(sentence, language)) for sentence in found)
+    found = sentences.split(text, language) if _ALNUM.search(text) else []
+    prose = sentences.prose(found)
+    read = tuple(prose or found)
+    words = tuple(tuple(split_words(sentence, language)) for sentence in read)
     keys = tuple([[word.says for word in sentence] for sentence in words])
-    return Analysis(language, found, words, keys, Counter(filter(None, chain.from_iterable(keys))))
+    counts = Counter(filter(None, chain.from_iterable(keys)))
+    return Analysis(language, read, words, keys, counts, code=fenced or not prose)
 
 
 def weigh(counts: Counter[str]) -> dict[str, float]:

@@ -56,6 +56,6 @@ def gist(analysis: Analysis) -> str:
     Of a long chunk what it says in a few words; of a short one the words that one would look it up by and that it
     has in another form only, "" without any: its own words again would draw searches away from other chunks.
     """
-    if sum(map(len, analysis.words)) <= _SHORT:
+    if sum(map(len, analysis.words)) <= _SHORT and not analysis.code:
         return ", ".join(search_forms(analysis))
     return headline(analysis, _LINE)

@@ -35,7 +35,9 @@ _QUOTES: Final = (("“", "”"), ("《", "》"), ("「", "」"), ("『", "』")
 
 
 def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
-    """The best line of at most ``limit`` words (a few more in Chinese), "" for a text without content words."""
+    """The best line of at most ``limit`` words (a few more in Chinese), "" for code and for text that says nothing."""
+    if analysis.code:
+        return ""
     chinese = analysis.language in ("zh", "ja")
     ends = _CLAUSE_ENDS if chinese else _SENTENCE_ENDS
     limit += _CHINESE_MORE if chinese else 0

@@ -25,7 +25,7 @@ _ODD: Final = re.compile("[\u00ad\x00\u0300-\u036f\u3099\u309a\ud800-\udfff\ufb0
 _NUMBERING: Final = r"(?:(?:\d{1,3}\.){0,6}\d{1,3}[.)、]|[A-Z](?:\.\d{1,3}){1,6}\.)\s"
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
 _BREAK: Final = re.compile(rf"\n(?:\s*\n|(?=\s*(?:#{{1,6}}\s|[-*+•]\s|{_NUMBERING}|\|))|(?=[^\n]{{0,60}}\n\s*\n))")
-_MARKUP: Final = re.compile(rf"^\s*(?:(?:#{{1,6}}\s+)?{_NUMBERING}\s*|#{{1,6}}\s+|[-*+•>]\s+|\|\s*)")
+_MARKUP: Final = re.compile(rf"^\s*(?:(?:#{{1,6}}\s+)?{_NUMBERING}\s*|#{{1,6}}\s+|[-*+•>]\s+|\|[|\s]*)")
 #: A number with a word before it at the most (4.1.2. or Table 9.24.), of which the full stop ends no sentence.
 _NUMBER: Final = re.compile(r"\W*(?:\w+ )?(?:\w*\d|[A-Z](?=\.\d))(?:\.\d+)*\.\s*")
 _LONGEST_NUMBER: Final = 40
@@ -54,6 +54,14 @@ _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 #: A word that a line's end cuts in two.
 _HYPHENATED: Final = re.compile(r"([a-zß-ÿ]+)-\n([a-zß-ÿ]+)")
 _CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
+
+
+def without_code_blocks(text: str) -> str:
+    """The text without what stands between fences (three backticks or tildes)."""
+    if "```" not in text and "~~~" not in text:
+        return text
+    parts = _FENCE.split(text)
+    return "\n".join(parts[::2]) if len(parts) % 2 else text  # a fence without its other one tells nothing
 
 
 def clean(text: str) -> str:
@@ -98,6 +106,7 @@ def split(text: str, language: str) -> list[str]:
         for sentence in _segment(line, language) if line else ():
             for part in _CHINESE_END.split(sentence) if language == "zh" else (sentence,):
                 tidy = part.strip()
+                tidy = tidy.rstrip("| ") if tidy.endswith("|") else tidy
                 found.extend(_cut(tidy if tidy[:1].isalpha() else _MARKUP.sub("", tidy)))
     return found
 
@@ -122,8 +131,8 @@ def _cut(sentence: str) -> list[str]:
 
 
 def prose(found: list[str]) -> list[str]:
-    """The sentences that are not program code, all of them where nothing else is left."""
-    return [sentence for sentence in found if not _is_code(sentence)] or found
+    """The sentences that are not program code."""
+    return [sentence for sentence in found if not _is_code(sentence)]
 
 
 def _is_code(sentence: str) -> bool:

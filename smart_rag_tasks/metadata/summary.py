@@ -20,12 +20,19 @@ _FIRST: Final = 1.3
 _ENDS: Final = tuple(".!?…。！？；")
 _CLOSERS: Final = "\"'”’」』）)]"
 _CHINESE_ENDS: Final = tuple("。！？；…”」』）")
+#: What stands between the cells of a table's row.
+_CELLS: Final = " | "
 #: What a word counts that an earlier chosen sentence has: some thread between the two is good.
 _AGAIN: Final = 0.4
 
 
 def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) -> str:
-    """At most ``sentences`` sentences in the text's order, in at most ``limit`` characters; "" without any."""
+    """At most ``sentences`` sentences in the text's order, in at most ``limit`` characters; "" without any.
+
+    Rows of a table, where there is nothing else, are quoted with commas between their cells.
+    """
+    if analysis.code:
+        return ""
     chinese = analysis.language in ("zh", "ja")
     limit = limit or (MAX_CHINESE if chinese else MAX_SUMMARY)
     places = _quotable(analysis.sentences)
@@ -42,8 +49,14 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
         covered |= analysis.said[best]
         room -= len(analysis.sentences[best]) + 1
     summary = ""
+    row = False
     for sentence in (analysis.sentences[place] for place in sorted(chosen)):
-        summary += sentence if not summary or summary.endswith(_CHINESE_ENDS) else f" {sentence}"
+        if row:
+            summary += "; "
+        elif summary and not summary.endswith(_CHINESE_ENDS):
+            summary += " "
+        row = _CELLS in sentence
+        summary += sentence.replace(_CELLS, ", ")
     return shorten(summary, limit)
 
 
@@ -52,7 +65,7 @@ def _quotable(sentences: Sequence[str]) -> Sequence[int]:
     whole = [
         place
         for place, sentence in enumerate(sentences)
-        if sentence.rstrip(_CLOSERS).endswith(_ENDS) and " | " not in sentence
+        if sentence.rstrip(_CLOSERS).endswith(_ENDS) and _CELLS not in sentence
     ]
     return whole or range(len(sentences))
 

@@ -280,6 +280,50 @@ def test_the_summary_is_of_whole_sentences_where_there_are_some(text: str, summa
     assert summary == metadata_of(text).summary
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```python\nimport os\n\ndef walk(path):\n    yield os.listdir(path)\n```",
+        "```\n$ sudo apt install vim\n```\n\n~~~\nReading package lists... Done.\n~~~",
+        "app.conf.task_acks_late = True\napp.conf.worker_prefetch_multiplier = 1",
+    ],
+)
+def test_code_alone_has_keywords_but_neither_summary_nor_gist_nor_title(code: str) -> None:
+    metadata = metadata_of(code)
+
+    assert metadata.keywords
+    assert ("", "", "") == (metadata.summary, metadata.gist, GENERATOR.title([Chunk("c", code)], ""))
+
+
+def test_blocks_of_code_are_left_out_though_they_look_like_sentences() -> None:
+    metadata = metadata_of(
+        "Install it first.\n\n```\nReading package lists... Done.\nSetting up vim.\n```\n\nThen edit."
+    )
+    unclosed = metadata_of("Install the editor first.\n\n```\nSetting up vim.")
+
+    assert "Install it first. Then edit." == metadata.summary
+    assert not {"vim", "package lists"} & set(metadata.keywords)
+    assert "vim" in unclosed.keywords
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (
+            "| Package | Use |\n|---|---|\n| vim | fast editor |\n| nano | small friendly editor |",
+            "vim, fast editor; nano, small friendly editor",
+        ),
+        (
+            "| | | 备注 |\n|---|---|---|\n| | | 编辑器（文本） |\n| 甲 | 键盘（机械） |",
+            "编辑器（文本）甲, 键盘（机械）",
+        ),
+        ("| Note | |\n|---|---|\n| | The editor keeps a backup. |", "The editor keeps a backup."),
+    ],
+)
+def test_rows_of_a_table_are_quoted_without_their_lines(text: str, summary: str) -> None:
+    assert summary == metadata_of(text).summary
+
+
 def test_markdown_is_read_without_its_marks() -> None:
     metadata = metadata_of(
         "# Retries\n\n- Time-outs are retried\n- Lost connections are retried\n\n| a | b |\n|---|---|\n"
