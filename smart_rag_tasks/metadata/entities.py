@@ -132,9 +132,9 @@ def _person_like(name: str) -> bool:
 def _continues(words: Sequence[Word], place: int) -> bool:
     """Whether the name that the word at ``place`` belongs to began before it."""
     before = words[place - 1]
-    return _capital(words, place - 1) or (
-        place > 1 and before.text in name_words()["inside"] and _capital(words, place - 2)
-    )
+    if is_capital(before.text):
+        return True
+    return place > 1 and before.text in name_words()["inside"] and is_capital(words[place - 2].text)
 
 
 def _latin(words: Sequence[Word], start: int) -> Entity | None:
@@ -154,7 +154,7 @@ def _belongs(words: Sequence[Word], place: int) -> bool:
     word = words[place]
     if word.kind is BREAK:  # an initial's
         return word.text == "." and len(words[place - 1].text) == 1 and _capital(words, place + 1)
-    return _capital(words, place) or (word.text in name_words()["inside"] and _capital(words, place + 1))
+    return is_capital(word.text) or (word.text in name_words()["inside"] and _capital(words, place + 1))
 
 
 def _capital(words: Sequence[Word], place: int) -> bool:

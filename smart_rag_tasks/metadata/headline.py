@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from .analysis import Analysis
@@ -32,6 +33,7 @@ _LAST: Final = (CONTENT, NUMBER)
 _BETWEEN: Final = (STOP, BREAK)
 #: Quotation marks, which a line has both of or neither.
 _QUOTES: Final = (("“", "”"), ("《", "》"), ("「", "」"), ("『", "』"), ('"', '"'))
+_MARKS: Final = frozenset(chain.from_iterable(_QUOTES))
 
 
 def headline(analysis: Analysis, limit: int = GIST_WORDS) -> str:
@@ -109,24 +111,26 @@ def _trim(words: Sequence[Word], start: int, last: int, limit: int) -> int:
         while cut > start and words[cut - 1].kind in _INSIDE:
             cut -= 1
         end = cut if cut - start > limit // 2 else end
-    while end > start and not _may_be_last(words[end - 1]):
+    while end > start and words[end - 1].kind not in _LAST and not _ends_compound(words[end - 1]):
         end -= 1
     return end
 
 
-def _may_be_last(word: Word) -> bool:
-    """Whether a line may end with it; Chinese nouns of general meaning end compounds (政府工作报告)."""
-    return word.kind in _LAST or (word.kind is WEAK and word.closes and not word.loose)
+def _ends_compound(word: Word) -> bool:
+    """Whether it is a Chinese noun of general meaning (政府工作报告)."""
+    return word.kind is WEAK and word.closes and not word.loose
 
 
 def _written(sentence: str, words: Sequence[Word], start: int, end: int) -> str:
     """The words from ``start`` to ``end`` as they stand in their sentence."""
-    first = last = 0
-    for place, word in enumerate(words[:end]):
-        begin = sentence.index(word.text, last)
-        last = begin + len(word.text)
-        if place == start:
-            first = begin
+    last = 0
+    for word in words[:start]:
+        last = sentence.index(word.text, last) + len(word.text)
+    first = last = sentence.index(words[start].text, last)
+    for word in words[start:end]:
+        last = sentence.index(word.text, last) + len(word.text)
+    if _MARKS.isdisjoint(sentence[first:last]):
+        return sentence[first:last]
     unpaired = ""
     for opening, closing in _QUOTES:
         if not _is_paired(sentence, first, last, opening, closing) and sentence[:first].endswith(opening):

@@ -74,9 +74,11 @@ class _Phrases:
 
     def holds(self, key: Key) -> bool:
         """Whether it says no word twice, and is a word, repeated, or no clause, no head of a table, not all weak."""
+        if len(key) == 1:
+            return True
         if len(set(key)) < len(key):
             return False
-        if len(key) == 1 or key in self.counts:
+        if key in self.counts:
             return True
         words = self.written(key)
         if len(key) > _CAPITALS and all(word.text.isupper() for word in words):

@@ -190,7 +190,7 @@ def _latin_word(text: str, language: str) -> Word:
 
 def is_capital(word: str) -> bool:
     """Whether it is written with a capital (Debian, .NET)."""
-    return word.lstrip(".")[:1].isupper()
+    return word[0].isupper() or (word[0] == "." and word[1:2].isupper())
 
 
 def _where_loose(word: str) -> str:
