@@ -51,7 +51,7 @@ def errors() -> Console:
 def hanging(head: str | Text, detail: str) -> Text:
     """A line that goes on, where it is too long for the screen, below the detail's own beginning."""
     head, screen = Text.assemble(head), console()
-    lines = Text(printable(detail)).wrap(screen, max(screen.width - head.cell_len, 20))
+    lines = Text(printable(detail)).wrap(screen, max(screen.width - head.cell_len, 20), overflow="ignore")
     for line in lines:
         line.rstrip()
     return Text.assemble(head, Text("\n" + " " * head.cell_len).join(lines))

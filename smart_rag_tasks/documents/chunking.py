@@ -117,12 +117,13 @@ def _is_edge(unit: str, chunk_chars: int) -> bool:
 def _edges(text: str, markup: Markup, chunk_chars: int) -> Iterator[tuple[int, str | None]]:
     """(where a region may end, the text that ends there, "" where it may only if it grew too long, None for must).
 
-    In plain text that is every line's end, in Markdown every paragraph's; in a long line every sentence's.
+    That is every paragraph's end, in plain text with long ones every line's; in a long line every sentence's.
     """
     unit, end = "", 0
+    by_line = markup == "plain" and text.count("\n\n") * chunk_chars < len(text)
     for offset, line in lines(text):
         if unit:
-            yield offset, unit if markup == "plain" or offset - end > 1 else ""
+            yield offset, unit if by_line or offset - end > 1 else ""
         if len(line) > _LONG_LINE * chunk_chars:
             yield from _sentence_ends(line, offset, chunk_chars)
         unit, end = line, offset + len(line)
@@ -132,7 +133,8 @@ def _sentence_ends(line: str, offset: int, chunk_chars: int) -> Iterator[tuple[i
     last = 0
     for end in chain((match.end() for match in _SENTENCE.finditer(line)), [len(line)]):
         while end - last > _LONG_LINE * chunk_chars:
-            last = _before_joined(line, last + _LONG_LINE * chunk_chars)
+            most = last + _LONG_LINE * chunk_chars
+            last = line.rfind(" ", last + chunk_chars, most) + 1 or _before_joined(line, most)
             yield offset + last, None
         if end - last >= _SHORT_SENTENCE and end < len(line):
             yield offset + end, line[last:end]

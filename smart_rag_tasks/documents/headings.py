@@ -76,11 +76,14 @@ _FRONT_MATTER: Final = re.compile(
 )
 #: The same in TOML: it begins with a key, a table or a comment.
 _TOML_MATTER: Final = re.compile(
-    r"\+\+\+[ \t]*\n(?=\s*(?:[\w.\"'-]+[ \t]*=|\[|#))(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL
+    r"\+\+\+[ \t]*\n(?=\s*(?:#[^\n]*\n\s*)*(?:[\w.\"'-]+[ \t]*=|\[))(.*?)^\+\+\+[ \t]*(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
 _MATTER_TITLE: Final = re.compile(
     r"""^title(?::|[ \t]*=)[ \t]*(["']?)(.+?)\1[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE | re.IGNORECASE
 )
+#: A title in the lines below its key.
+_FOLDED_TITLE: Final = re.compile(r"^title:[ \t]*[>|][+-]?[ \t]*\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE | re.IGNORECASE)
 #: Characters of front matter at the most; a rule at the top of a text begins none.
 _MAX_FRONT_MATTER: Final = 10_000
 
@@ -91,8 +94,12 @@ def front_matter(text: str) -> tuple[int, str]:
     match = _FRONT_MATTER.match(top) or _TOML_MATTER.match(top)
     if not match:
         return 0, ""
-    title = _MATTER_TITLE.search(match[1])
-    return match.end(), title[2] if title else ""
+    # In TOML what follows is of a part.
+    matter = f"\n{match[1]}".split("\n[")[0] if match.re is _TOML_MATTER else match[1]
+    if folded := _FOLDED_TITLE.search(matter):
+        return match.end(), " ".join(folded[1].split())
+    title = _MATTER_TITLE.search(matter)
+    return match.end(), title[2].replace('\\"', '"') if title else ""
 
 
 def outside_fences(text: str) -> Iterator[tuple[int, str, bool]]:

@@ -106,7 +106,7 @@ def _chunk(item: object, position: int) -> Chunk:
         if name not in item:
             raise InvalidChunks(f"{where}.{name}: is missing")
     for key in item.keys() - set(_FIELDS):
-        if meant := _misspelt(str(key)):
+        if (meant := _misspelt(str(key))) and meant not in item:
             raise InvalidChunks(f"{where}: there is no field {str(key)[:40]!r}; write {meant}, or put it into metadata")
     return Chunk(
         chunk_id=_text(item["chunk_id"], f"{where}.chunk_id"),

@@ -100,6 +100,74 @@ def test_what_stands_above_is_not_left_alone(tmp_path: Path, head: str) -> None:
     assert chunks[0].text.startswith(head + line)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "line"),
+    [
+        ("txt", "logging.level.root{n} = info"),
+        ("txt", "kernel: [{n}.123456] usb 1-{n}: new high-speed USB device number {n} using xhci_hcd"),
+        ("txt", "mary.smith{n}@example.com"),
+        ("txt", "这是一个没有标点的短行第{n}行"),
+        ("txt", "第{n}条是歌里的一行字"),
+        ("md", "key{n} | value {n} of it | a note. With a stop. And more {n}"),
+        ("md", "[![b{n}](https://img.example.org/{n}.svg)](https://example.org/{n})"),
+        ("md", "• item {n} of the list. It is short"),
+        ("md", "<tr>\n<td>cell {n}. It is short</td>\n<td>and another</td>\n</tr>"),
+    ],
+)
+def test_lines_are_not_cut_where_they_are_no_prose(tmp_path: Path, suffix: str, line: str) -> None:
+    head = "Name | Value | Note\n--- | --- | ---\n" if "|" in line else "Text:\n\n"
+    lines = [line.format(n=n) for n in range(40)]
+    chunks = of(tmp_path / f"a.{suffix}", head + "\n".join(lines), 300).chunks
+    assert len(chunks) > 1
+    assert [chunk.text[-30:] for chunk in chunks if not chunk.text.endswith(tuple(lines))] == []
+
+
+GERMAN = (
+    "Nach der Schleuse legten die Schiffer am Ufer an und warteten auf die Tore, die der Wärter am Morgen der Woche"
+    " öffnete. Die Waren der Händler lagen in Säcken an Bord. Nummer {n} war ein Kahn mit Kohle aus dem Norden. "
+)
+
+
+@pytest.mark.parametrize("columns", [60, 72, 80])
+def test_wrapped_lines_may_begin_with_capitals(tmp_path: Path, columns: int) -> None:
+    lines = textwrap.fill("".join(GERMAN.format(n=n) for n in range(12)), columns)
+    chunks = of(tmp_path / "a.txt", lines, 400).chunks
+    assert [chunk.text[-30:] for chunk in chunks if not re.search(r"(?:öffnete|Bord|Norden)\.$", chunk.text)] == []
+
+
+def test_words_of_a_line_without_sentences_stay_whole(tmp_path: Path) -> None:
+    words = [f"word{n}" for n in range(2000)]
+    chunks = of(tmp_path / "a.txt", " ".join(words)).chunks
+    assert [word for chunk in chunks for word in chunk.text.split()] == words
+
+
+def test_paragraphs_of_plain_text_stay_whole_where_they_fit(tmp_path: Path) -> None:
+    pairs = [f"Q: What is question number {n}?\nA: It is the answer number {n}, as all know." for n in range(40)]
+    chunks = of(tmp_path / "a.txt", "\n\n".join(pairs), 300).chunks
+    assert [part for chunk in chunks for part in chunk.text.split("\n\n") if part not in pairs] == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head"),
+    [
+        ("md", "## 1.3. The Inner Workings\n\n"),
+        ("md", "**Question**\n\n"),
+        ("md", "1. "),
+        ("txt", "1. "),
+        ("txt", "A note on it:\n\n"),
+    ],
+)
+def test_a_number_or_a_line_in_bold_is_not_left_alone(tmp_path: Path, suffix: str, head: str) -> None:
+    text = f"{head}The tenant {'pays and ' * 20}lives in the house. {numbered(ENGLISH, 20)}"
+    assert f"{head}The tenant pays" in of(tmp_path / f"a.{suffix}", text).chunks[0].text
+
+
+def test_the_end_of_an_admonition_stays_with_it(tmp_path: Path) -> None:
+    blocks = [f":::note {n}\n{ENGLISH.strip()}\n:::" for n in range(12)]
+    chunks = of(tmp_path / "a.md", "\n\n".join(blocks), 300).chunks
+    assert all(chunk.text.startswith(":::note") and chunk.text.endswith("\n:::") for chunk in chunks)
+
+
 def test_code_that_is_cut_stays_indented(tmp_path: Path) -> None:
     code = "\n".join(f"    step({n})" for n in range(60))
     chunks = of(tmp_path / "a.md", f"```\ndef f():\n{code}\n```").chunks
@@ -301,7 +369,8 @@ def test_text_below_a_rule_is_not_front_matter(tmp_path: Path, text: str) -> Non
     [
         ('title: "A: B" # shown', "A: B"),
         ("title: A 'b'", "A 'b'"),
-        ("title: >\n  folded", ""),
+        ("title: >-\n  A folded\n  title\nn: 1", "A folded title"),
+        ('title: "A \\"quoted\\" word"', 'A "quoted" word'),
         ("tags: [\n  a,\n]\ntext: |\n  x\n\n  y\n\"quoted key\": 1\nTitle: '一'", "一"),
     ],
 )

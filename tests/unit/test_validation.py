@@ -60,7 +60,8 @@ def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
 def test_a_misspelt_field_is_no_extra_one(key: str, field: str) -> None:
     with pytest.raises(InvalidChunks, match=rf"^chunks\[0\]: there is no field '{key}'; write {field}, or put it into"):
         checked(**{key: None})
-    assert checked(document_id="d", position=3, title="t").chunk_id == "c"
+    assert checked(document_id="d", position=3, title="t", old_chunk_id="o").chunk_id == "c"
+    assert checked(**{key: None, field: None}).chunk_id == "c"
 
 
 def test_what_is_taken() -> None:
