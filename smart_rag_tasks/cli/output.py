@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -49,12 +50,17 @@ def errors() -> Console:
 
 
 def hanging(head: str | Text, detail: str) -> Text:
-    """A line that goes on, where it is too long for the screen, below the detail's own beginning."""
-    head, screen = Text.assemble(head), console()
-    lines = Text(printable(detail)).wrap(screen, max(screen.width - head.cell_len, 20), overflow="ignore")
-    for line in lines:
-        line.rstrip()
-    return Text.assemble(head, Text("\n" + " " * head.cell_len).join(lines))
+    """A line that goes on, where it is too long for the screen, below the detail's own beginning; words stay whole."""
+    head = Text.assemble(head)
+    width = max(console().width - head.cell_len, 20)
+    lines = [""]
+    for word in printable(detail).split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and cell_len(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return Text.assemble(head, ("\n" + " " * head.cell_len).join(lines))
 
 
 def speaks_utf8() -> bool:

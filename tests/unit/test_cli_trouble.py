@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from smart_rag_tasks import names
-from smart_rag_tasks.cli import rag
+from smart_rag_tasks.cli import output, rag
 from smart_rag_tasks.client import Client
 from smart_rag_tasks.models import Chunk
 from smart_rag_tasks.stages import control, environment
@@ -156,3 +156,15 @@ def test_show_names_the_first_topics(env: Environment) -> None:
     shown = " ".join(said("show", "tea").split())
     assert "topic10, topic11, … 8 more" in shown and "topic12" not in shown
     assert topics == json.loads(said("show", "tea", "--json"))["topics"]
+
+
+def test_a_long_line_goes_on_below_its_detail_and_words_stay_whole() -> None:
+    address = f"redis://h/{'x' * 90}"
+    assert output.hanging(
+        "  wrong  ", f"the broker at {address} is away {'文' * 30} {'字' * 10}"
+    ).plain.splitlines() == [
+        "  wrong  the broker at",
+        f"         {address}",
+        f"         is away {'文' * 30}",
+        f"         {'字' * 10}",
+    ]
