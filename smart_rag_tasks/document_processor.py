@@ -77,14 +77,17 @@ class DocumentProcessor:
     def submit(self) -> dict[str, str]:
         """Parse, store and submit every document below ``input_dir``; returns run ids by document id."""
         runs: dict[str, str] = {}
-        for path in find_files([self.input_dir]):
+        for path in find_files([self.input_dir], self._refuse):
             try:
                 admission = self.client.submit_file(path, lane=self.lane, engine=self._engine())
             except SmartRagError as error:
-                self.refused[str(path)] = str(error)
+                self._refuse(path, error)
             else:
                 runs[admission.document_id] = admission.run_id
         return runs
+
+    def _refuse(self, path: Path, error: SmartRagError) -> None:
+        self.refused[str(path)] = str(error)
 
     def _engine(self) -> str:
         if self.use_celery is None:

@@ -69,8 +69,9 @@ class LazyGroup(click.Group):
         """An error of ours is one line and its exit code, never a traceback; so is a file that cannot be used."""
         from ..errors import SmartRagError
 
-        sys.path.append(str(Path.cwd()))  # as for the workers: a generator or sink may lie in the current folder
         try:
+            # As for the workers: a generator or sink may lie in the current folder.
+            sys.path.append(_current_folder())
             done = super().invoke(ctx)
             sys.stdout.flush()  # here, where an error is told, not at the interpreter's end
             return done
@@ -94,6 +95,14 @@ class LazyGroup(click.Group):
             name = click.format_filename(error.filename)
             click.echo(f"Error: {name}: {error.strerror}; check the path and its permissions", err=True)
             ctx.exit(2)
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        click.echo("Error: the current folder is not there any more; go to another one", err=True)
+        raise SystemExit(2) from None
 
 
 def _drop_output() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from ..names import QUEUES
 from ..processes import Process
@@ -70,7 +70,8 @@ def check(settings: Settings) -> None:
     from ..monitoring import alerts
     from ..stages.environment import plugged_in
 
-    plugged_in(settings)
+    with redirect_stdout(sys.stderr):  # somebody else's module may print
+        plugged_in(settings)
     alerts.check(settings)
     logs.handler_for(settings.log_file).close()
 

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import SmartRagError, UnknownRun
+from ..errors import SmartRagError, StoreUnavailable, UnknownRun
 from ..models import WELL, Json
 from . import options
-from .waiting import BrokerWatch, wait_for
+from .waiting import BrokerWatch, ended_by, interrupt, wait_for
 
 if TYPE_CHECKING:
     from ..processes import Supervisor
@@ -45,7 +46,7 @@ def run_command(
     from . import output
 
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     job = Job()
     job.folders = [path for path in paths if path.is_dir()]
     job.files = find_files(paths, job.refuse)
@@ -53,17 +54,14 @@ def run_command(
         job.work()
     except KeyboardInterrupt as asked:
         output.errors().print("Stopped. Nothing is lost: the same command goes on where this one was stopped.")
-        raise SystemExit(128 + (asked.args[0] if asked.args else signal.SIGINT)) from None
+        raise SystemExit(ended_by(asked)) from None
     if as_json:
         output.print_json(job.records())
     else:
         job.show(time.monotonic() - started)
+    if job.left_behind:
+        output.errors().print(job.without_file(), soft_wrap=True)
     raise SystemExit(1 if job.failed() else 0)
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    """SIGTERM ends the command as Ctrl-C does."""
-    raise KeyboardInterrupt(number)
 
 
 def _check(supervisor: Supervisor, log: Path) -> None:
@@ -129,7 +127,8 @@ class Job:
                 self._submit(path)
                 bars.read()
                 if time.monotonic() - looked >= POLL:  # a look costs as much as a small file
-                    done, total, _ = self._client.progress(self._run_ids())
+                    look = partial(self._client.progress, self._run_ids())
+                    done, total, _ = self._client.env.store.patiently(look)
                     bars.generated(done, total)
                     looked = time.monotonic()
             wait_for(self._client, self._run_ids(), bars, check)
@@ -139,7 +138,9 @@ class Job:
 
     def _submit(self, path: Path) -> None:
         try:
-            admission = self._client.submit_file(path)
+            admission = self._client.env.store.patiently(partial(self._client.submit_file, path))
+        except StoreUnavailable:
+            raise  # all others would be refused, too
         except SmartRagError as error:
             self.refuse(path, error)
         else:
@@ -194,10 +195,9 @@ class Job:
         for path, reason in self.refused:
             console.print(output.refusal(path, reason), style="red", soft_wrap=True)
         console.print(self._sentence(seconds))
-        if self.left_behind:
-            output.errors().print(self._left_behind(), soft_wrap=True)
 
-    def _left_behind(self) -> str:
+    def without_file(self) -> str:
+        """A sentence on the documents whose file is gone."""
         from .output import REASONS, printable, several
 
         names = "\n".join(map(printable, self.left_behind[:REASONS]))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import SmartRagError
+from ..errors import SmartRagError, StoreUnavailable
 from ..models import WELL
 from . import options
-from .waiting import BrokerWatch, wait_for
+from .waiting import BrokerWatch, ended_by, interrupt, wait_for
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -44,13 +46,20 @@ def submit_command(
     records: list[dict[str, str]] = []
     files = find_files(paths, lambda path, error: records.append(_refused(path, error)))
     client = Client()
-    with Bars(len(files), waits=wait) as bars:
-        for path in files:
-            records.append(_submit(client, path, lane))
-            bars.read()
-        run_ids = [record["run_id"] for record in records if wait and "run_id" in record]
-        if run_ids:
-            wait_for(client, run_ids, bars, BrokerWatch())
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with Bars(len(files), waits=wait) as bars:
+            for path in files:
+                records.append(_submit(client, path, lane))
+                bars.read()
+            run_ids = [record["run_id"] for record in records if wait and "run_id" in record]
+            if run_ids:
+                wait_for(client, run_ids, bars, BrokerWatch())
+    except KeyboardInterrupt as asked:
+        done = sum("run_id" in record for record in records)
+        said = f"Stopped: {done:,} of {output.several(len(files), 'file')} handed over. They go on;"
+        output.errors().print(f"{said} the same command hands over the rest.")
+        raise SystemExit(ended_by(asked)) from None
     ends = {run_id: client.summary(run_id) for run_id in run_ids}
     refused = [record for record in records if "error" in record]
     for record in refused:
@@ -68,7 +77,9 @@ def submit_command(
 
 def _submit(client: Client, path: Path, lane: str) -> dict[str, str]:
     try:
-        admission = client.submit_file(path, lane=lane)
+        admission = client.env.store.patiently(partial(client.submit_file, path, lane=lane))
+    except StoreUnavailable:
+        raise  # all others would be refused, too
     except SmartRagError as error:
         return _refused(path, error)
     return {"source": str(path), "document_id": admission.document_id, "run_id": admission.run_id}

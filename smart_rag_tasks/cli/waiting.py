@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,6 +20,16 @@ _PATIENCE: Final = 60.0
 
 #: Seconds between two looks for paused documents.
 _PAUSES: Final = 1.0
+
+
+def interrupt(number: int, _frame: object) -> None:
+    """A handler for SIGTERM: it ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
+
+
+def ended_by(asked: KeyboardInterrupt) -> int:
+    """The exit code of a command that a signal ended."""
+    return 128 + int(asked.args[0] if asked.args else signal.SIGINT)
 
 
 class BrokerWatch:

@@ -14,6 +14,7 @@ from typing import Final
 
 from ..models import Chunk, ChunkMetadata, DocumentContext, DocumentMetadata
 from .analysis import Analysis, analyze, weigh
+from .sentences import without_code_blocks
 from .summary import summarize
 from .titles import choose_title
 from .words import BREAK, STOP, Word, join, split_words
@@ -45,8 +46,9 @@ def describe_document(document: DocumentContext, chunks: Iterable[tuple[Chunk, C
     text: list[str] = []
     room = _READ
     for chunk, metadata in chunks:
-        if metadata.language:  # in bytes: a Chinese character says about what three Latin letters say
-            languages[metadata.language] += len(chunk.text.encode("utf-8", "surrogatepass"))
+        if metadata.language and metadata.summary:  # code alone has no summary
+            # In bytes: a Chinese character says about what three Latin letters say.
+            languages[metadata.language] += len(without_code_blocks(chunk.text).encode("utf-8", "surrogatepass"))
         if len(start) < _TITLE_CHUNKS:
             start.append(chunk)
         if room > 0:

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..models import Entity
 from .analysis import Analysis
-from .lexicon import chinese_name_characters, chinese_no_names, given_names, name_words, places
+from .lexicon import chinese_name_characters, chinese_no_names, chinese_places, given_names, name_words, places
 from .words import BREAK, CONTENT, NAME_TAGS, STOP, Word, is_capital, is_known, join, rarity
 
 #: Entities of a chunk at the most, names before addresses, dates and amounts.
@@ -42,9 +42,9 @@ _DATE: Final = re.compile(
 _AMOUNT: Final = re.compile(
     r"(?=[\d$€£¥])(?:"
     rf"[$€£¥]\s?\d[\d,.]*(?:\s{_LARGE})?\b|\b\d[\d,.]*\s?(?:[%％]|percent\b|per cent\b)|\b\d[\d,.]*\s{_LARGE}\b"
-    r"|\d[\d,.]*\s?[万亿]?(?:美元|元|平方公里|公里|人))"
+    r"|\d[\d,.]*\s?[万亿萬億]?(?:美元|元|平方公里|公里|人))"
 )
-_URL: Final = re.compile(r"\bhttps?://[^\s<>\"'，。；、）)\]]{3,200}")
+_URL: Final = re.compile(r"\bhttps?://[^\s<>\"'，。；：！？、）)」』”’》】\]]{3,200}")
 _EMAIL: Final = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")
 #: jieba's tags for names.
 _TAGGED: Final = {"nr": "person", "nrt": "person", "nrfg": "person", "ns": "place"}
@@ -109,6 +109,8 @@ def _names(analysis: Analysis) -> Iterator[Entity]:
 @lru_cache(maxsize=2048)
 def _chinese(word: Word) -> Entity | None:
     """The name by its form, else by its tag where that can be believed; None for what is none."""
+    if word.key in chinese_places():
+        return Entity(word.text, "place")
     if word.key in chinese_no_names():
         return None
     kind = _TAGGED.get(word.tag, "")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .analysis import Analysis
 from .kept import Kept
-from .lexicon import chinese_stop, english_common, english_function, english_verbs, english_weak
+from .lexicon import chinese_stop, english_common, english_function, english_verbs, english_weak, given_names
 from .words import BREAK, NUMBER, Word, rarity, rjieba
 
 #: Words of a gist that come from here at the most.
@@ -29,7 +29,21 @@ _SUFFIXES: Final = (
 )  # fmt: skip
 #: Words that the rules would derive from others that they have nothing to do with (verse, universe, port).
 _UNDERIVED: Final = frozenset(
-    {"legal", "legally", "parity", "portal", "portion", "priority", "signal", "university", "version", "witness"}
+    {"archive", "assist", "bother", "capable", "career", "charity", "charter", "conversation", "corner", "counter"}
+    | {"cursor", "destination", "discretion", "factor", "flower", "former", "legal", "legally", "number", "parity"}
+    | {
+        "portal",
+        "portion",
+        "position",
+        "priority",
+        "question",
+        "section",
+        "sentence",
+        "several",
+        "signal",
+        "university",
+    }
+    | {"version", "witness"}
 )
 #: Languages that the rules are for.
 _LANGUAGES: Final = frozenset({"en", "zh", ""})
@@ -60,10 +74,12 @@ def _forms(word: Word) -> tuple[str, ...]:
     if word.tag and word.tag != "eng":
         return _parts(word)
     lower = word.text.lower()
-    if lower in english_function():
+    if lower in english_function() or "." in lower or "/" in lower:
         return ()
     base = base_form(lower)
     forms = dict.fromkeys((base, word.key, origin(base)))
+    if word.named and lower not in english_common():  # of the Normans are Norman, but Walker and Charles are names
+        forms = {} if word.text in given_names() else dict.fromkeys((base, word.key))
     return tuple(form for form in forms if not (form in english_weak() or form in _EMPTY or form in english_function()))
 
 

@@ -100,6 +100,12 @@ def places() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def chinese_places() -> frozenset[str]:
+    """Chinese names of countries, regions and large cities."""
+    return _words("chinese_places.txt")
+
+
+@lru_cache(maxsize=1)
 def given_names() -> frozenset[str]:
     """Common given names in Latin letters."""
     return _words("given_names.txt")

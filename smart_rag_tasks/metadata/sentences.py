@@ -23,8 +23,12 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff\x00]")
 _ODD: Final = re.compile("[\u00ad\x00\u0300-\u036f\u3099\u309a\ud800-\udfff\ufb00-\ufb06]")
 #: What numbers a heading or an item: 1. or 4.1.2. or A.2. or 1) or 1、
 _NUMBERING: Final = r"(?:(?:\d{1,3}\.){0,6}\d{1,3}[.)、]|[A-Z](?:\.\d{1,3}){1,6}\.)\s"
+#: How headings end, but neither sentences nor lists' introductions.
+_NO_END: Final = r"[^\n.!?。！？…:：;；,，、]"
 #: A line break ends a sentence before a heading, a list item, a table row or an empty line.
-_BREAK: Final = re.compile(rf"\n(?:\s*\n|(?=\s*(?:#{{1,6}}\s|[-*+•]\s|{_NUMBERING}|\|))|(?=[^\n]{{0,60}}\n\s*\n))")
+_BREAK: Final = re.compile(
+    rf"\n(?:\s*\n|(?=\s*(?:#{{1,6}}\s|[-*+•]\s|{_NUMBERING}|\|))|(?=[^\n]{{0,59}}{_NO_END}\n\s*\n))"
+)
 _MARKUP: Final = re.compile(rf"^\s*(?:(?:#{{1,6}}\s+)?{_NUMBERING}\s*|#{{1,6}}\s+|[-*+•>]\s+|\|[|\s]*)")
 #: A number with a word before it at the most (4.1.2. or Table 9.24.), of which the full stop ends no sentence.
 _NUMBER: Final = re.compile(r"\W*(?:\w+ )?(?:\w*\d|[A-Z](?=\.\d))(?:\.\d+)*\.\s*")
@@ -51,30 +55,58 @@ _EMPHASIS: Final = re.compile(r"(?<![A-Za-z0-9_])\*(?=\S)([^*\n]+)(?<=\S)\*(?![A
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 #: The line before and after a block of code.
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
+_INFO: Final = re.compile(r"^[ \t]*(?:```+|~~~+)(.*)$", re.MULTILINE)
+#: Markdown's links by a name, and the lines that say where these lead.
+_REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
+_DEFINITION: Final = re.compile(r"^ {0,3}\[[^\[\]\n]+\]:[ \t]+\S+.*$", re.MULTILINE)
+#: What leads to a page's number in a table of contents.
+_LEADER: Final = re.compile(r"[.…·](?:[ \t]?[.…·]){4,}[ \t]*\d+|……+[ \t]*\d+")
+#: A line's end between Chinese characters.
+_WRAPPED: Final = re.compile(r"(?<=[一-鿿，、；：])[ \t]*\n[ \t]*(?=[一-鿿])")
 #: A word that a line's end cuts in two.
 _HYPHENATED: Final = re.compile(r"([a-zß-ÿ]+)-\n([a-zß-ÿ]+)")
-_CHINESE_END: Final = re.compile(r"(?<=[。！？；])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
+_CHINESE_END: Final = re.compile(r"(?<=[。！？；])(?![”’」』）)])|(?<=[一-鿿][.!?;])(?=\s*[一-鿿\"“])")
 
 
 def without_code_blocks(text: str) -> str:
     """The text without what stands between fences (three backticks or tildes)."""
     if "```" not in text and "~~~" not in text:
         return text
-    parts = _FENCE.split(text)
-    return "\n".join(parts[::2]) if len(parts) % 2 else text  # a fence without its other one tells nothing
+    parts, infos = _FENCE.split(text), _INFO.findall(text)
+    if not infos:  # the three are inside of lines
+        return text
+    # Of a block that a chunk's end cuts one fence is there: which one it is, its language tells, or what stands above.
+    opens, odd = bool(infos[-1].strip()), len(infos) % 2
+    closes = not infos[0].strip() and (opens ^ bool(odd)) and (opens or _is_mostly_code(parts[0]))
+    return "\n".join(parts[1::2] if closes else parts[::2])
+
+
+def _is_mostly_code(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return 2 * sum(line.startswith((" ", "\t")) or _is_code(line) for line in lines) >= len(lines)
 
 
 def clean(text: str) -> str:
-    """The text without what is no part of its words: NUL, lone surrogates, tags, link targets, hyphens of line ends.
+    """The text without what is no part of its words: NUL, lone surrogates, tags, comments, link targets, hyphens of
+    line ends, leaders to pages.
 
     Letters and their accents are composed, ligatures are letters.
     """
+    if "<!--" in text:
+        head, *rest = text.split("<!--")
+        text = head + " ".join(part.partition("-->")[2] if "-->" in part else part for part in rest)
     if "</" in text:
         text = unescape(_TAG.sub(" ", text))
     if "```" in text or "~~~" in text:
         text = _FENCE.sub("\n", text)
     if "](" in text:
         text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # a link may hold an image
+    if "][" in text:
+        text = _REFERENCE.sub(r"\1", text)
+    if "]:" in text:
+        text = _DEFINITION.sub("", text)
+    if ".." in text or ". ." in text or "……" in text:
+        text = _LEADER.sub("\n\n", text)
     if "*" in text:
         text = _STRONG.sub(r"\1", _EMPHASIS.sub(r"\1", text))  # strong words may hold emphasis
     if "`" in text:
@@ -100,7 +132,7 @@ def split(text: str, language: str) -> list[str]:
     """The sentences in order, without Markdown's marks, spaces made single; none over 600 characters."""
     found: list[str] = []
     for block in _BREAK.split(text):
-        line = " ".join(block.split())
+        line = " ".join((_WRAPPED.sub("", block) if language == "zh" else block).split())
         if line.startswith("#"):
             line = line.rstrip(_HEADING_ENDS)
         for sentence in _segment(line, language) if line else ():
@@ -112,16 +144,22 @@ def split(text: str, language: str) -> list[str]:
 
 
 def _segment(line: str, language: str) -> Iterator[str]:
-    """The line's sentences; the full stop of a number before a heading or of .NET ends none."""
+    """The line's sentences; the full stop of a number before a heading, of .NET and of asyncio.Queue ends none."""
     sentence = ""
     for piece in segment(language or "en", line):
+        if sentence and not _goes_on(sentence, piece):
+            yield sentence
+            sentence = ""
         sentence += piece
-        if sentence.endswith(" .") or (len(sentence) < _LONGEST_NUMBER and _NUMBER.fullmatch(sentence)):
-            continue
-        yield sentence
-        sentence = ""
     if sentence:
         yield sentence
+
+
+def _goes_on(sentence: str, piece: str) -> bool:
+    if sentence.endswith(" .") or (len(sentence) < _LONGEST_NUMBER and _NUMBER.fullmatch(sentence)):
+        return True
+    around = sentence[-2:-1] + piece[:1]  # asyncio.Queue
+    return sentence.endswith(".") and around.isascii() and around.isalnum()
 
 
 def _cut(sentence: str) -> list[str]:

@@ -53,7 +53,7 @@ def summarize(analysis: Analysis, sentences: int = 2, limit: int | None = None) 
     for sentence in (analysis.sentences[place] for place in sorted(chosen)):
         if row:
             summary += "; "
-        elif summary and not summary.endswith(_CHINESE_ENDS):
+        elif summary and not (analysis.language in ("zh", "ja") and summary.endswith(_CHINESE_ENDS)):
             summary += " "
         row = _CELLS in sentence
         summary += sentence.replace(_CELLS, ", ")

@@ -35,7 +35,7 @@ def find_sink(spec: str, name: str = "SMART_RAG_SINK") -> Any:
     module, _, attribute = spec.partition(":")
     try:
         found: Any = getattr(import_module(module), attribute)
-    except Exception as error:  # somebody else's module: its own words may hold a secret
+    except (Exception, SystemExit) as error:  # somebody else's module: its own words may hold a secret
         said = str(error) if isinstance(error, (ImportError, AttributeError)) else words_of(error)
         raise InvalidSettings(f"{name}: {spec!r} cannot be loaded ({said}); use module:attribute") from None
     if inspect.isclass(found) or not callable(found):

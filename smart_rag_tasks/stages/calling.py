@@ -74,8 +74,10 @@ def _without_quotes(words: str, text: str) -> str:
     return kept + words[end:]
 
 
-def _one_each(given: Iterable[object], chunks: Sequence[Chunk]) -> list[object]:
+def _one_each(given: object, chunks: Sequence[Chunk]) -> list[object]:
     """A generator of somebody else's may break the protocol: say so, in the words of the protocol."""
+    if not isinstance(given, Iterable):
+        raise GeneratorError(f"generate() gave a {type(given).__name__}; give a list, one outcome a chunk")
     outcomes = list(given)
     if len(outcomes) != len(chunks):
         raise GeneratorError(f"generate() gave {len(outcomes)} outcomes for {len(chunks)} chunks; give one a chunk")

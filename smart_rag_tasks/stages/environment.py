@@ -60,7 +60,7 @@ def chosen_generator(settings: Settings) -> MetadataGenerator:
     except InvalidSettings as error:
         words = str(error)
         raise InvalidSettings(words if words.startswith(name) else f"{name}: {words}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself
         raise InvalidSettings(f"{name}: {settings.generator!r} cannot be loaded ({words_of(error)})") from None
 
 

@@ -28,6 +28,11 @@ MAX_PAGE = 2**31 - 1
 MAX_SECTION_PATH = 10_000
 MAX_METADATA = 100_000
 _FIELDS = ("chunk_id", "text", "section_path", "page", "metadata")
+#: What others call them.
+_USUAL = {"meta": "metadata", "section": "section_path", "sections": "section_path"}
+_USUAL |= dict.fromkeys(("page_number", "page_no"), "page") | dict.fromkeys(("content", "chunk_text"), "text")
+#: Levels of lists and dicts in ``metadata``.
+MAX_DEPTH = 100
 #: A key that is so like a field's name is one that is misspelt.
 _ALIKE = 0.8
 #: Characters that show nothing: spaces, joiners, marks of direction and of bytes' order.
@@ -102,12 +107,12 @@ def _chunk(item: object, position: int) -> Chunk:
     where = f"chunks[{position}]"
     if not isinstance(item, Mapping):
         raise InvalidChunks(f"{where}: must be a dict with chunk_id and text, not {type(item).__name__}")
-    for name in ("chunk_id", "text"):
-        if name not in item:
-            raise InvalidChunks(f"{where}.{name}: is missing")
     for key in item.keys() - set(_FIELDS):
         if (meant := _misspelt(str(key))) and meant not in item:
             raise InvalidChunks(f"{where}: there is no field {str(key)[:40]!r}; write {meant}, or put it into metadata")
+    for name in ("chunk_id", "text"):
+        if name not in item:
+            raise InvalidChunks(f"{where}.{name}: is missing")
     return Chunk(
         chunk_id=_text(item["chunk_id"], f"{where}.chunk_id"),
         text=_text(item["text"], f"{where}.text"),
@@ -121,6 +126,8 @@ def _chunk(item: object, position: int) -> Chunk:
 @lru_cache(maxsize=64)
 def _misspelt(key: str) -> str:
     """The field that is meant by a key that is like it, "" for others."""
+    if key in _USUAL:
+        return _USUAL[key]
     return "".join(get_close_matches(key.lower(), _FIELDS, n=1, cutoff=_ALIKE))
 
 
@@ -158,6 +165,8 @@ def _extra(value: object, where: str) -> Mapping[str, Any]:
         written = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise InvalidChunks(f"{where}.metadata: must be JSON: texts, numbers (no NaN), lists, dicts") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise InvalidChunks(f"{where}.metadata: has more than {MAX_DEPTH} levels; make it flatter")
     if len(written) > MAX_METADATA:
         raise InvalidChunks(
             f"{where}.metadata: has {len(written):,} characters as JSON, at most {MAX_METADATA:,} are allowed;"
@@ -166,6 +175,13 @@ def _extra(value: object, where: str) -> Mapping[str, Any]:
     if _JSON_NUL.search(written) or _SURROGATE.search(written):
         raise InvalidChunks(f"{where}.metadata: holds a NUL or half a character (lone surrogate); remove it")
     return dict(value)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, (Mapping, list, tuple)):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _check_characters(text: str, where: str) -> None:

@@ -136,6 +136,8 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise InvalidSettings("SMART_RAG_STORE_URL: a SQLite store must be a file, workers share it")
+        if Path(str(url.database)).is_dir():
+            raise InvalidSettings(f"SMART_RAG_STORE_URL: {url.database} is a folder; name a file in it")
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
@@ -163,6 +165,11 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
     return engine
 
 
+#: What SQLite says of a file that was cut or overwritten.
+_DAMAGED = "malformed"
+_DAMAGED_STORE = "SMART_RAG_STORE_URL: the file is damaged (database disk image is malformed); put a copy in its place"
+
+
 def _decoded(text: str) -> Any:
     """Most chunks have no fields of their own, and many no headings: the decoder is not asked for those."""
     if text == "{}":
@@ -176,9 +183,11 @@ def _prepare_sqlite(full_sync: bool, connection: Any, _record: object) -> None:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.DatabaseError as error:
-        if "not a database" not in str(error):
-            raise
-        raise InvalidSettings("SMART_RAG_STORE_URL: the file is no SQLite database; name another one") from None
+        if "not a database" in str(error):
+            raise InvalidSettings("SMART_RAG_STORE_URL: the file is no SQLite database; name another one") from None
+        if _DAMAGED in str(error):
+            raise InvalidSettings(_DAMAGED_STORE) from None
+        raise
     connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
 
 
@@ -224,6 +233,10 @@ def _translated() -> Iterator[None]:
             raise StoreDeadlock from None
         if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(_OVER_A_LIMIT):
             raise InvalidInput(f"The store cannot hold this ({reason}): shorten what is long in it.") from None
+        if "already exists" in reason or "no such table" in reason:
+            raise InvalidSettings(
+                f"SMART_RAG_STORE_URL: the database is another program's, or half of one ({reason}); name another one"
+            ) from None
         if "readonly" in reason or "unable to open" in reason:  # SQLite writes beside the file to read it, too
             raise StoreUnavailable(
                 f"The store cannot be written ({reason}): check the permissions of its file and folder."
@@ -232,6 +245,8 @@ def _translated() -> Iterator[None]:
             f"The store does not answer ({reason}): check SMART_RAG_STORE_URL and that the database is up."
         ) from None
     except exc.DBAPIError as error:
+        if _DAMAGED in str(error.orig):
+            raise InvalidSettings(_DAMAGED_STORE) from None
         for each in (error, error.orig):  # PostgreSQL quotes the row after the first line
             each.args = (str(each).partition("\n")[0],)  # type: ignore[union-attr]
         raise

@@ -7,16 +7,18 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 from stack import TESTS, Stack, wait_until
 
-from smart_rag_tasks.cli import waiting
+from smart_rag_tasks.cli import run, waiting
 from smart_rag_tasks.cli.progress import Bars
 from smart_rag_tasks.client import Client, NotFinished
 from smart_rag_tasks.document_processor import DocumentProcessor
@@ -34,6 +36,8 @@ def cli(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    (tmp_path / "wrong.py").write_text("X = 1\ndef f(:\n", encoding="utf-8")
     (tmp_path / "docs").mkdir()
     tea = "# Tea\n\nTea is grown on slopes. The leaves are picked by hand in spring.\n"
     (tmp_path / "docs/tea.md").write_text(tea, encoding="utf-8")
@@ -104,11 +108,20 @@ def test_a_store_that_goes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch
         waiting.wait_for(client, ["none"], Bars(0), lambda: None)
         assert progress.answers == []
 
+        submit_file = client.submit_file
+        away = TwiceAway(None)
+        monkeypatch.setattr(client, "submit_file", lambda *words, **more: away() or submit_file(*words, **more))
         docs = tmp_path / "docs"
         docs.mkdir()
         (docs / "a.md").write_text("# A\n\nText about tea.", encoding="utf-8")
+        (docs / "link.md").symlink_to("nowhere")
+        job = run.Job()
+        job._client = client
+        job._submit(docs / "a.md")
+        assert len(job.taken) == 1 and not away.answers
         processor = DocumentProcessor(docs, tmp_path / "out", client=client)
         (run_id,) = processor.submit().values()
+        assert list(processor.refused) == [str(docs / "link.md")]
         monkeypatch.setattr(planning, "look", TwiceAway(planning.look(client.env, run_id)))
         with pytest.raises(NotFinished):
             client.result(run_id, timeout=1.0)
@@ -193,6 +206,12 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(folder: Path) -> None:
         (("run", "docs", "--generator", "nosuch"), "nosuch"),
         (("run", "docs", "--store", "mysql://x/y"), "SMART_RAG_STORE_URL: mysql is not supported"),
         (("list", "--store", "docs/tea.md"), "SMART_RAG_STORE_URL: the file is no SQLite database"),
+        (("list", "--store", "docs"), "docs is a folder; name a file in it"),
+        (
+            ("run", "docs", "--generator", "ends:X"),
+            "SMART_RAG_GENERATOR: 'ends:X' cannot be loaded (SystemExit at ends.py:1)",
+        ),
+        (("run", "docs", "--generator", "wrong:X"), "'wrong:X' cannot be loaded (SyntaxError at wrong.py:2)"),
         (("list", "--store", ":memory:"), "a SQLite store must be a file"),
         (("list", "--store", "sqlite+aiosqlite:///x.db"), "SMART_RAG_STORE_URL: sqlite+aiosqlite is not supported"),
         (("run", "docs", "--store", "/proc/none/store.db"), "/proc/none: No such file or directory; check the path"),
@@ -268,6 +287,53 @@ def test_a_folder_without_documents(folder: Path) -> None:
     assert "nothing" in done.stderr
 
 
+def test_a_store_that_is_damaged_or_anothers_is_told_in_a_line(folder: Path) -> None:
+    cli(folder, "run", "docs")
+    store = (folder / ".smart_rag_tasks/store.db").read_bytes()
+    (folder / "cut.db").write_bytes(store[: len(store) // 3])
+    with closing(sqlite3.connect(folder / "other.db")) as other:
+        other.execute("CREATE TABLE documents (id INTEGER)")
+    for name, said in (("cut.db", "the file is damaged"), ("other.db", "the database is another program's")):
+        done = cli(folder, "list", "--store", name)
+        assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
+        assert f"Error: SMART_RAG_STORE_URL: {said}" in done.stderr
+
+
+def test_what_a_generator_prints_is_no_json(folder: Path) -> None:
+    (folder / "loud.py").write_text(
+        "from smart_rag_tasks.metadata.extractive import ExtractiveGenerator as X\nprint('hi')\n", encoding="utf-8"
+    )
+    assert 2 == len(json.loads(cli(folder, "run", "docs", "--generator", "loud:X", "--json").stdout))
+
+
+def test_a_folder_that_is_gone_is_told(folder: Path) -> None:
+    (folder / "gone").mkdir()
+    words = ["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", *CLI, "list"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (2, "Error: the current folder is not there any more; go to another one\n") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_submit_is_told_how_far_it_came(folder: Path, number: int) -> None:
+    for name in range(400):
+        (folder / f"docs/{name:03}.md").write_text(f"# Number {name}\n\nText.", encoding="utf-8")
+    with Stack(folder / "stack") as stack:
+        running = subprocess.Popen(
+            [*CLI, "submit", "docs"],
+            cwd=folder,
+            env=os.environ | stack.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda: len(Client().document_ids()) > 3, timeout=30, what="some documents")
+        running.send_signal(number)
+        out, said = running.communicate(timeout=30)
+        taken = len(Client().document_ids())
+    assert (128 + number, b"") == (running.returncode, out)
+    assert re.search(rb"Stopped: \d+ of 402 files handed over. They go on;", said), said
+    assert int(said.split(b"Stopped: ")[1].split()[0]) in (taken, taken - 1)
+
+
 def test_files_that_are_gone_are_named(folder: Path) -> None:
     (folder / "docs/gone.md").write_text("# Gone\n\nIt tells of tea.", encoding="utf-8")
     assert 0 == cli(folder, "run", "docs").returncode
@@ -276,6 +342,8 @@ def test_files_that_are_gone_are_named(folder: Path) -> None:
     said, name = done.stderr.splitlines()
     assert (0, "No file any more: 1 document;") == (done.returncode, said[:29])
     assert name.startswith("gone.md-")
+    machine = cli(folder, "run", "docs", "--json")
+    assert (2, done.stderr) == (len(json.loads(machine.stdout)), machine.stderr)
     assert 0 == cli(folder, "delete", name, "--yes").returncode
     assert "" == cli(folder, "run", "docs").stderr
 

@@ -299,11 +299,78 @@ def test_blocks_of_code_are_left_out_though_they_look_like_sentences() -> None:
     metadata = metadata_of(
         "Install it first.\n\n```\nReading package lists... Done.\nSetting up vim.\n```\n\nThen edit."
     )
-    unclosed = metadata_of("Install the editor first.\n\n```\nSetting up vim.")
-
     assert "Install it first. Then edit." == metadata.summary
     assert not {"vim", "package lists"} & set(metadata.keywords)
-    assert "vim" in unclosed.keywords
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Install the editor first.\n\n```\nSetting up vim.",
+        "Install the editor first.\n\n```sh\nSetting up vim.",
+        "    Setting up vim.\n    Done.\n```\n\nInstall the editor first.",
+        "  vim = open(path)\n```\n\nInstall the editor first.\n\n```python\nvim = 1",
+    ],
+)
+def test_a_block_of_code_that_is_cut_is_code(text: str) -> None:
+    metadata = metadata_of(text)
+    assert metadata.summary == "Install the editor first."
+    assert "vim" not in metadata.keywords
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (
+            "Use asyncio.Queue to pass tasks. The logging.Logger class writes messages.",
+            "Use asyncio.Queue to pass tasks. The logging.Logger class writes messages.",
+        ),
+        ("在 .NET 6 里使用 StackExchange.Redis，它很快。", "在 .NET 6 里使用 StackExchange.Redis，它很快。"),
+        (
+            "小明对小红说：“明天我们一起去爬山吧。”小红高兴地答应了。",
+            "小明对小红说：“明天我们一起去爬山吧。”小红高兴地答应了。",
+        ),
+        (
+            "Most requests for a change will be answered within the first\n6 months after they are sent.\n\nOther.",
+            "Most requests for a change will be answered within the first 6 months after they are sent.",
+        ),
+        ("缓存按照最近最少使用的原则\n淘汰旧的键值对。", "缓存按照最近最少使用的原则淘汰旧的键值对。"),
+        (
+            "He said “the plant will open next year.” The reporter asked about the cost of the plant in Chengdu.",
+            "He said “the plant will open next year.” The reporter asked about the cost of the plant in Chengdu.",
+        ),
+        ("<!-- Ask Bob. -->\nThe [tool disable][] command is in [the guide][1].\n\n[1]: http://x.y/z", None),
+    ],
+)
+def test_sentences_are_quoted_as_they_are_meant(text: str, summary: str | None) -> None:
+    assert metadata_of(text).summary == (summary or "The tool disable command is in the guide.")
+
+
+def test_a_table_of_contents_is_no_sentence() -> None:
+    contents = "第一章 绪论……………1\n第二章 方法……………7\n\nChapter One ........ 5\nFuture work . . . . . . . 9\n"
+    assert not {".", "…"} & set(metadata_of(contents).summary)
+
+
+def test_words_are_looked_up_by_forms_that_they_have_to_do_with() -> None:
+    text = "Assist with the section on the number of archives, a question of Walker and Charles at Node.js and Vue.js."
+    assert not {"ass", "sect", "numb", "arch", "quest", "walk", "charle", "node.j"} & set(
+        metadata_of(text).gist.split(", ")
+    )
+
+
+def test_a_chinese_document_with_much_code_is_chinese() -> None:
+    code = "```python\n" + "value = compute(number)\n" * 60 + "```"
+    texts = ["任务队列把工作交给后台的工人。", f"下面是一个例子：\n\n{code}", code, "工人做完以后确认。"]
+    chunks = [Chunk(f"c{place}", text, place) for place, text in enumerate(texts)]
+    generator = ExtractiveGenerator()
+    made = [item for item in generator.generate(chunks, DocumentContext("d")) if isinstance(item, ChunkMetadata)]
+    assert generator.describe(DocumentContext("d"), zip(chunks, made, strict=True)).language == "zh"
+
+
+def test_countries_are_places_and_ordinary_words_are_nothing() -> None:
+    metadata = metadata_of("伊拉克、乌克兰和斯里兰卡的代表在石家庄会谈深度学习的普及，顾客买了熊猫和胡萝卜。")
+    assert {entity.text for entity in metadata.entities} == {"伊拉克", "乌克兰", "斯里兰卡", "石家庄"}
+    assert {entity.kind for entity in metadata.entities} == {"place"}
 
 
 @pytest.mark.parametrize(

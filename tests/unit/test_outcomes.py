@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, Entity
-from smart_rag_tasks.stages.calling import failure_of
+from smart_rag_tasks.models import Chunk, ChunkFailure, ChunkMetadata, DocumentContext, Entity
+from smart_rag_tasks.stages.calling import call, failure_of
 from smart_rag_tasks.stages.outcomes import valid_outcome
 
 TEXTS = "give a tuple of texts"
@@ -110,3 +110,20 @@ def test_an_error_quotes_no_text_and_no_part_of_one(words: str) -> None:
 def test_an_error_s_own_words_stay() -> None:
     failure = failure_of(ValueError("the context length is exceeded"), [Chunk("a", "The length of a context.")])
     assert "the context length is exceeded" == failure.message
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "generate() gave a NoneType; give a list, one outcome a chunk"),
+        ([], "generate() gave 0 outcomes for 1 chunks; give one a chunk"),
+    ],
+)
+def test_a_generator_that_gives_no_outcomes_is_told(given: Any, told: str) -> None:
+    class Forgets:
+        def generate(self, chunks: object, document: object) -> Any:
+            return given
+
+    generator: Any = Forgets()
+    (outcome,) = call(generator, [Chunk("c", "text", 0)], DocumentContext("d"))
+    assert isinstance(outcome, ChunkFailure) and (outcome.kind, outcome.message) == ("GeneratorError", told)

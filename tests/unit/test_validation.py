@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -41,6 +42,10 @@ def checked(**fields: Any) -> Chunk:
         ({"metadata": CYCLE}, "metadata: must be JSON"),
         ({"metadata": {"a": DEEP}}, "metadata: must be JSON"),
         ({"metadata": []}, "metadata: must be a dict"),
+        (
+            {"metadata": json.loads('{"a":' * 101 + "1" + "}" * 101)},
+            "metadata: has more than 100 levels; make it flatter",
+        ),
         ({"metadata": {"a": "x" * 100_000}}, "metadata: has 100,009 characters as JSON, at most 100,000 are allowed"),
         ({"section_path": ["x" * 5000] * 2}, "section_path: has 10,002 characters, at most 10,000 are allowed"),
         ({"section_path": [""] * 10_001}, "section_path: has 10,001 characters"),
@@ -55,7 +60,14 @@ def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "field"), [("sectionpath", "section_path"), ("Pages", "page"), ("metdata", "metadata")]
+    ("key", "field"),
+    [
+        ("sectionpath", "section_path"),
+        ("meta", "metadata"),
+        ("page_no", "page"),
+        ("Pages", "page"),
+        ("metdata", "metadata"),
+    ],
 )
 def test_a_misspelt_field_is_no_extra_one(key: str, field: str) -> None:
     with pytest.raises(InvalidChunks, match=rf"^chunks\[0\]: there is no field '{key}'; write {field}, or put it into"):
