@@ -60,7 +60,7 @@ _INFO: Final = re.compile(r"^[ \t]*(?:```+|~~~+)(.*)$", re.MULTILINE)
 _REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
 _DEFINITION: Final = re.compile(r"^ {0,3}\[[^\[\]\n]+\]:[ \t]+\S+.*$", re.MULTILINE)
 #: What leads to a page's number in a table of contents.
-_LEADER: Final = re.compile(r"[.…·](?:[ \t]?[.…·]){4,}[ \t]*\d+|……+[ \t]*\d+")
+_LEADER: Final = re.compile(r"(?<![.…·])(?<![.…·][ \t])(?:[.…·](?:[ \t]?[.…·]){4,}|…{2,})[ \t]*\d+")
 #: A line's end between Chinese characters.
 _WRAPPED: Final = re.compile(r"(?<=[一-鿿，、；：])[ \t]*\n[ \t]*(?=[一-鿿])")
 #: A word that a line's end cuts in two.

@@ -351,6 +351,13 @@ def test_a_table_of_contents_is_no_sentence() -> None:
     assert not {".", "…"} & set(metadata_of(contents).summary)
 
 
+@pytest.mark.parametrize("text", [". " * 25_000, "." * 50_000, "<!--" * 20_000, "[a][" * 20_000, "```\n" * 20_000])
+def test_marks_in_a_row_take_no_time(text: str) -> None:
+    begin = time.perf_counter()
+    metadata_of(text)
+    assert time.perf_counter() - begin < 2  # tenfold what it takes; in steps that repeat it were many
+
+
 def test_words_are_looked_up_by_forms_that_they_have_to_do_with() -> None:
     text = "Assist with the section on the number of archives, a question of Walker and Charles at Node.js and Vue.js."
     assert not {"ass", "sect", "numb", "arch", "quest", "walk", "charle", "node.j"} & set(
