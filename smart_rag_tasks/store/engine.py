@@ -136,8 +136,6 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise InvalidSettings("SMART_RAG_STORE_URL: a SQLite store must be a file, workers share it")
-        if Path(str(url.database)).is_dir():
-            raise InvalidSettings(f"SMART_RAG_STORE_URL: {url.database} is a folder; name a file in it")
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
@@ -167,7 +165,7 @@ def _make_engine(url: URL, full_sync: bool) -> Engine:
 
 #: What SQLite says of a file that was cut or overwritten.
 _DAMAGED = "malformed"
-_DAMAGED_STORE = "SMART_RAG_STORE_URL: the file is damaged (database disk image is malformed); put a copy in its place"
+_DAMAGED_STORE = "The store's file is damaged (database disk image is malformed): put a copy in its place."
 
 
 def _decoded(text: str) -> Any:
@@ -186,7 +184,7 @@ def _prepare_sqlite(full_sync: bool, connection: Any, _record: object) -> None:
         if "not a database" in str(error):
             raise InvalidSettings("SMART_RAG_STORE_URL: the file is no SQLite database; name another one") from None
         if _DAMAGED in str(error):
-            raise InvalidSettings(_DAMAGED_STORE) from None
+            raise StoreUnavailable(_DAMAGED_STORE) from None
         raise
     connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
 
@@ -234,19 +232,19 @@ def _translated() -> Iterator[None]:
         if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(_OVER_A_LIMIT):
             raise InvalidInput(f"The store cannot hold this ({reason}): shorten what is long in it.") from None
         if "already exists" in reason or "no such table" in reason:
-            raise InvalidSettings(
-                f"SMART_RAG_STORE_URL: the database is another program's, or half of one ({reason}); name another one"
+            raise StoreUnavailable(
+                f"The database is another program's, or half of one ({reason}): name another in SMART_RAG_STORE_URL."
             ) from None
         if "readonly" in reason or "unable to open" in reason:  # SQLite writes beside the file to read it, too
             raise StoreUnavailable(
-                f"The store cannot be written ({reason}): check the permissions of its file and folder."
+                f"The store cannot be written ({reason}): check that it is a file, and the permissions there."
             ) from None
         raise StoreUnavailable(
             f"The store does not answer ({reason}): check SMART_RAG_STORE_URL and that the database is up."
         ) from None
     except exc.DBAPIError as error:
         if _DAMAGED in str(error.orig):
-            raise InvalidSettings(_DAMAGED_STORE) from None
+            raise StoreUnavailable(_DAMAGED_STORE) from None
         for each in (error, error.orig):  # PostgreSQL quotes the row after the first line
             each.args = (str(each).partition("\n")[0],)  # type: ignore[union-attr]
         raise

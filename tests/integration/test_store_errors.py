@@ -114,5 +114,5 @@ def test_what_is_over_a_limit_of_postgresql_is_no_store_that_is_away(new_store: 
 def test_a_file_that_cannot_be_opened_is_told_with_what_to_look_at(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/store.db")
     (tmp_path / "store.db").mkdir()
-    with pytest.raises(StoreUnavailable, match="check the permissions of its file and folder"), store.read():
+    with pytest.raises(StoreUnavailable, match="check that it is a file"), store.read():
         pass
